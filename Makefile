@@ -1,0 +1,56 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+ROOMS := card keys qr verifier issuer sdk demo
+PIP := $(BIN)/pip --disable-pip-version-check
+
+# Two steps, because hashes and an editable install cannot share one pip call.
+.venv/ready: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv
+	$(PIP) install -q --require-hashes -r requirements.lock
+	$(PIP) install -q --no-deps -e .
+	@touch $@
+
+.venv/dev-ready: .venv/ready requirements-dev.lock
+	$(PIP) install -q --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# pyscard has no Linux wheel: it is built where the PC/SC headers are, and skipped with one line where they are not.
+.venv/reader-ready: .venv/dev-ready requirements-reader.lock
+	@if [ -e /usr/include/PCSC/winscard.h ]; then \
+	    $(PIP) install -q --require-hashes -r requirements-reader.lock && touch $@; \
+	else \
+	    echo "reader: PC/SC tests will be skipped; to run them: apt-get install libpcsclite-dev swig pcscd vsmartcard-vpcd"; \
+	fi
+
+setup: .venv/ready  ## create .venv with the locked run-time dependencies
+
+demo: setup  ## the whole story on a simulated chip: issue, scan, lose, refuse, find, replace, rotate, cancel
+	$(BIN)/ecard demo
+
+check: .venv/dev-ready .venv/reader-ready  ## every check that CI runs: format, lint, types, layers, tests, base install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(ROOMS) tests
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	$(MAKE) --no-print-directory slim
+
+slim: .venv/ready  ## the wheel alone with its base dependencies only: verifies an offline code, imports nothing of the server
+	@PYTHON=$(PYTHON) sh tests/slim/run.sh
+
+bench: .venv/dev-ready  ## the benchmarks, side by side with peers in one run (ONLY=name for one)
+	@$(BIN)/python -m tests.benchmarks $(ONLY)
+
+lock:  ## rewrite the lock files (needs uv; only to change dependencies)
+	uv pip compile -q --universal --no-header --no-annotate --generate-hashes --python-version 3.11 \
+	    --extra service --extra image pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --no-header --no-annotate --generate-hashes --python-version 3.11 \
+	    --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile -q --universal --no-header --no-annotate --generate-hashes --python-version 3.11 \
+	    --extra reader -c requirements.lock pyproject.toml -o requirements-reader.lock
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'
+
+.PHONY: setup demo check slim bench lock help

@@ -1,0 +1,163 @@
+"""Card, chip, holder and binding: frozen and valid by construction.
+
+Sources: card identification code AAZ501 (32 hex digits), card number AAZ500 with its check character,
+citizen ID number GB 11643.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import date
+from enum import IntEnum
+
+from ecard_card.errors import InvalidInput
+
+_IDENTIFICATION_CODE = re.compile(r"[0-9]{6}D156000005[0-9A-F]{16}")
+_CARD_NUMBER = re.compile(r"[0-9A-Z]{9}")
+_CARD_NUMBER_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
+_ID_NUMBER = re.compile(r"[0-9]{17}[0-9X]")
+_ID_NUMBER_WEIGHTS = tuple(2 ** (17 - i) % 11 for i in range(17))
+
+
+class ChipAssurance(IntEnum):
+    """How the chip was proven, levels C0-C3. Derived from evidence only; rises only by a new enrolment."""
+
+    DECLARED = 0  # typed, chip not read
+    READ = 1  # identifiers read: a copy would pass
+    CHALLENGE = 2  # the chip answered fresh randoms under its card key; judged by the key holder
+    SIGNATURE = 3  # an on-chip private key signed a fresh challenge; anyone can check again
+
+    @property
+    def label(self) -> str:
+        """The name used in claims and JSON, e.g. `challenge`."""
+        return self.name.lower()
+
+    @classmethod
+    def from_label(cls, label: str) -> ChipAssurance:
+        """Inverse of `label`; raises `InvalidInput` `unknown_chip_assurance`."""
+        try:
+            return cls[label.upper()] if label == label.lower() else cls[""]
+        except KeyError:
+            raise InvalidInput("unknown_chip_assurance", "not one of declared, read, challenge, signature") from None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentificationCode:
+    """卡的识别码 (AAZ501): region, national RID part, two opaque parts. An identifier, not a secret, not a proof."""
+
+    text: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not _IDENTIFICATION_CODE.fullmatch(self.text):
+            raise InvalidInput("bad_identification_code", "want 6 digits, D156000005 and 16 upper-case hex digits")
+
+    @property
+    def region(self) -> str:
+        """发卡地区行政区划代码 (AAB301), six digits of GB/T 2260."""
+        return self.text[:6]
+
+
+def card_number_check(body: str) -> str:
+    """The check character of an eight-character card number body (0-9, A-Z)."""
+    total = sum(int(char, 36) * weight for char, weight in zip(body, _CARD_NUMBER_WEIGHTS, strict=True))
+    rest = 11 - total % 11
+    return "X" if rest == 10 else "0" if rest == 11 else str(rest)
+
+
+@dataclass(frozen=True, slots=True)
+class CardNumber:
+    """卡号 (AAZ500): eight body characters and one check character.
+
+    A wrong check character is a warning and not an error: real personalisation programs only warn.
+    """
+
+    text: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not _CARD_NUMBER.fullmatch(self.text):
+            raise InvalidInput("bad_card_number", "want nine characters of 0-9 and A-Z")
+
+    @property
+    def check_holds(self) -> bool:
+        return card_number_check(self.text[:8]) == self.text[8]
+
+
+def id_number_check(body: str) -> str:
+    """The check character of a 17-digit citizen ID number body (GB 11643, ISO 7064 MOD 11-2)."""
+    total = sum(int(char) * weight for char, weight in zip(body, _ID_NUMBER_WEIGHTS, strict=True))
+    return "10X98765432"[total % 11]
+
+
+@dataclass(frozen=True, slots=True)
+class IdNumber:
+    """社会保障号码: normally the citizen ID number, 18 characters with a valid check character and birth date."""
+
+    text: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not _ID_NUMBER.fullmatch(self.text) or id_number_check(self.text[:17]) != self.text[17]:
+            raise InvalidInput("bad_id_number", "want 17 digits and a matching check character")
+        try:
+            date(int(self.text[6:10]), int(self.text[10:12]), int(self.text[12:14]))
+        except ValueError:
+            raise InvalidInput("bad_id_number", "the digits of the birth date are no date") from None
+
+    @property
+    def birth_date(self) -> date:
+        return date(int(self.text[6:10]), int(self.text[10:12]), int(self.text[12:14]))
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The person a card was issued to. `repr` shows nothing of them."""
+
+    id_number: IdNumber = field(repr=False)
+    name: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.name) <= 100 or any(ord(char) < 0x20 or ord(char) == 0x7F for char in self.name):
+            raise InvalidInput("bad_name", "want 1 to 100 printable characters")
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """What a chip has for life.
+
+    `public_key` is the DER SubjectPublicKeyInfo of an on-chip key; `atr_historical` the 13 historical bytes of its
+    answer to reset (卡复位信息, AAZ507), which hold the serial that a shared card key is made from. Either, known
+    from the card's making, tells a genuine chip from another genuine chip with copied files.
+    """
+
+    identification_code: IdentificationCode
+    profile: str
+    public_key: bytes | None = field(default=None, repr=False)
+    atr_historical: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.atr_historical is not None and len(self.atr_historical) != 13:
+            raise InvalidInput("bad_atr_historical", "want the 13 historical bytes of the answer to reset")
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A physical card as the card register knows it."""
+
+    chip: Chip
+    number: CardNumber
+    holder: Holder
+    issued_on: date
+    expires_on: date
+
+    def __post_init__(self) -> None:
+        if self.expires_on <= self.issued_on:
+            raise InvalidInput("bad_card_validity", "a card expires after it was issued")
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One chip and one e-card: at most one live binding each way, kept by the register's keys."""
+
+    card_ref: str
+    ecard_id: str
+    assurance: ChipAssurance

@@ -1,0 +1,145 @@
+"""The compact twin of the credential for offline codes: a CWT (RFC 8392) in a COSE_Sign1.
+
+It says no name and no number: which device key (cnf, RFC 8747), until when, how the chip was proven, and where
+the status stands. The signature covers the text `ecard-cred-1` too, so it can pass for nothing else we sign.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from ecard_card import cbor, cose
+from ecard_card.card import ChipAssurance
+from ecard_card.credential import MAX_NUMERIC_DATE, Credential
+from ecard_card.errors import InvalidInput
+
+EXTERNAL_AAD: Final = b"ecard-cred-1"
+
+CLAIM_EXP: Final = 4
+CLAIM_IAT: Final = 6
+CLAIM_CTI: Final = 7
+CLAIM_CNF: Final = 8
+CLAIM_STATUS: Final = -70001  # [list id, index]; the list's URI comes from the trust list
+CLAIM_ASSURANCE: Final = -70002  # 0..3, see ChipAssurance
+
+_ASSURANCE: Final = {level.value: level for level in ChipAssurance}
+_LIMIT: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class UnsignedCwt:
+    """A CWT that lacks its signature."""
+
+    protected: bytes
+    payload: bytes
+
+    @property
+    def signing_input(self) -> bytes:
+        return cose.signing_input(self.protected, self.payload, EXTERNAL_AAD)
+
+    def complete(self, signature: bytes) -> bytes:
+        """The credential, ready for a device; `signature` is raw r||s, 64 bytes."""
+        return cose.encode_sign1(self.protected, self.payload, signature)
+
+
+def draft(credential: Credential, kid: bytes) -> UnsignedCwt:
+    """The unsigned CWT of `credential`; `kid` is four bytes. Raises `InvalidInput` `bad_cwt` for another length."""
+    if len(kid) != 4:
+        raise InvalidInput("bad_cwt", "a key id has four bytes")
+    payload = {
+        CLAIM_EXP: credential.expires_at,
+        CLAIM_IAT: credential.issued_at,
+        CLAIM_CTI: credential.credential_id,
+        CLAIM_CNF: {1: cose.cose_key(credential.device_key)},
+        CLAIM_STATUS: [credential.status.list_id, credential.status.index],
+        CLAIM_ASSURANCE: int(credential.assurance),
+    }
+    protected = cose.encode_protected({cose.HEADER_ALG: cose.ALG_ESP256, cose.HEADER_KID: kid})
+    return UnsignedCwt(protected, cbor.encode(payload))
+
+
+@dataclass(frozen=True, slots=True)
+class CwtCredential:
+    """What a CWT says, not yet verified. `device_key` is a 33-byte SEC1 point; times are NumericDate."""
+
+    kid: bytes
+    issued_at: int
+    expires_at: int
+    credential_id: bytes
+    device_key: bytes
+    status_list: int
+    status_index: int
+    assurance: ChipAssurance
+    signing_input: bytes
+    signature: bytes
+
+
+def parse(data: bytes) -> CwtCredential:
+    """Reads the credential strictly: these two headers, these six claims, nothing else.
+
+    Raises `InvalidInput` `bad_cwt`, or `algorithm_not_allowed` where it is well-formed but not signed by ESP256.
+    """
+    try:
+        protected, payload, signature = cose.split_sign1(data, limit=_LIMIT)
+    except InvalidInput as error:
+        raise InvalidInput("bad_cwt", error.detail) from None
+    if len(protected) != 9 or protected[:5] != _PROTECTED:
+        raise _header_fault(data)
+    match = _CLAIMS.fullmatch(payload)
+    if match is None:
+        raise InvalidInput("bad_cwt", "not the six claims of a credential in deterministic CBOR")
+    expires, issued, credential_id, x, sign, list_id, index, level = match.groups()
+    expires_at, issued_at = _uint(expires), _uint(issued)
+    if not issued_at < expires_at <= MAX_NUMERIC_DATE:
+        raise InvalidInput("bad_cwt", "iat and exp do not make sense")
+    return CwtCredential(
+        protected[5:],
+        issued_at,
+        expires_at,
+        credential_id,
+        (b"\x03" if sign == b"\xf5" else b"\x02") + x,
+        _uint(list_id),
+        _uint(index),
+        _ASSURANCE[level[0]],
+        cose.signing_input(protected, payload, EXTERNAL_AAD),
+        signature,
+    )
+
+
+#: The protected header {1: -9, 4: h'…4 bytes…'} up to the key id.
+_PROTECTED: Final = b"\xa2\x01\x28\x04\x44"
+
+# Deterministic CBOR leaves each set of claims one spelling only, so the whole payload is one pattern.
+_U32: Final = rb"([\x00-\x17]|\x18[\x18-\xff]|\x19(?!\x00)..|\x1a(?!\x00\x00)....)"
+_TIME: Final = rb"([\x00-\x17]|\x18[\x18-\xff]|\x19(?!\x00)..|\x1a(?!\x00\x00)....|\x1b(?!\x00\x00\x00\x00)........)"
+_CLAIMS: Final = re.compile(
+    rb"\xa6"
+    rb"\x04"
+    + _TIME  # exp
+    + rb"\x06"
+    + _TIME  # iat
+    + rb"\x07\x50(.{16})"  # cti
+    rb"\x08\xa1\x01\xa4\x01\x02\x20\x01\x21\x58\x20(.{32})\x22([\xf4\xf5])"  # cnf: {1: {1: 2, -1: 1, -2: x, -3: sign}}
+    rb"\x3a\x00\x01\x11\x70\x82"
+    + _U32
+    + _U32  # -70001 status
+    + rb"\x3a\x00\x01\x11\x71([\x00-\x03])",  # -70002 chip assurance
+    re.DOTALL,
+)
+
+
+def _uint(encoded: bytes) -> int:
+    return int.from_bytes(encoded[1:], "big") if len(encoded) > 1 else encoded[0]
+
+
+def _header_fault(data: bytes) -> InvalidInput:
+    """Names what is wrong with a protected header that is not ours."""
+    try:
+        headers = cose.decode_sign1(data, limit=_LIMIT).headers
+    except InvalidInput as error:
+        return InvalidInput("bad_cwt", error.detail)
+    if headers.get(cose.HEADER_ALG) != cose.ALG_ESP256:
+        return InvalidInput("algorithm_not_allowed", "only ESP256 signs a credential")
+    return InvalidInput("bad_cwt", "want the headers alg and kid, a key id of four bytes, nothing else")

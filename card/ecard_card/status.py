@@ -1,0 +1,121 @@
+"""The physical card's status, its allowed changes, and what follows from it for the e-card.
+
+Status codes are those of national code table AAZ502. The e-card has no status of its own: `effective_status`
+derives it, so nothing has to be kept in step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from types import MappingProxyType
+
+from ecard_card.errors import RuleViolation
+
+
+class CardStatus(IntEnum):
+    """AAZ502 card application status (卡应用状态)."""
+
+    SEALED = 0  # 封存: issued, social function not yet enabled
+    NORMAL = 1  # 正常
+    LOST = 2  # 正式挂失: formally reported lost
+    LOCKED = 3  # 应用锁定
+    TEMPORARILY_LOST = 4  # 临时挂失
+    CANCELLED = 9  # 注销: final
+
+
+class CardChange(StrEnum):
+    """What may happen to a card after it was registered."""
+
+    ENABLE = "enable"  # 启用
+    REPORT_TEMPORARY_LOSS = "report_temporary_loss"  # 临时挂失
+    REPORT_LOSS = "report_loss"  # 正式挂失
+    RELEASE = "release"  # 解挂: the card was found
+    LOCK = "lock"  # 应用锁定
+    UNLOCK = "unlock"
+    REPLACE = "replace"  # 补换: ends this chip; the e-card moves to the new one
+    CANCEL = "cancel"  # 注销: ends card and e-card
+
+
+_ANY_LIVE = frozenset(CardStatus) - {CardStatus.CANCELLED}
+
+#: Which statuses a change may start from, and the one status it leads to.
+ALLOWED_CHANGES: Mapping[CardChange, tuple[frozenset[CardStatus], CardStatus]] = MappingProxyType(
+    {
+        CardChange.ENABLE: (frozenset({CardStatus.SEALED}), CardStatus.NORMAL),
+        CardChange.REPORT_TEMPORARY_LOSS: (frozenset({CardStatus.NORMAL}), CardStatus.TEMPORARILY_LOST),
+        CardChange.REPORT_LOSS: (
+            frozenset({CardStatus.NORMAL, CardStatus.TEMPORARILY_LOST}),
+            CardStatus.LOST,
+        ),
+        CardChange.RELEASE: (
+            frozenset({CardStatus.LOST, CardStatus.TEMPORARILY_LOST}),
+            CardStatus.NORMAL,
+        ),
+        CardChange.LOCK: (frozenset({CardStatus.NORMAL}), CardStatus.LOCKED),
+        CardChange.UNLOCK: (frozenset({CardStatus.LOCKED}), CardStatus.NORMAL),
+        CardChange.REPLACE: (_ANY_LIVE - {CardStatus.SEALED}, CardStatus.CANCELLED),
+        CardChange.CANCEL: (_ANY_LIVE, CardStatus.CANCELLED),
+    }
+)
+
+
+def apply_change(status: CardStatus, change: CardChange) -> CardStatus:
+    """The status that `change` leads to from `status`.
+
+    Raises `RuleViolation` with code `card_change_impossible` where the table has no such change.
+    """
+    origins, target = ALLOWED_CHANGES[change]
+    if status not in origins:
+        raise RuleViolation("card_change_impossible", f"{change.value} is not possible from status {status.value}")
+    return target
+
+
+class EcardStatus(IntEnum):
+    """What the e-card may do now; the numbers are the Token Status List values we publish (2 bits)."""
+
+    VALID = 0
+    INVALID = 1  # final: cancelled or replaced
+    SUSPENDED = 2
+
+
+@dataclass(frozen=True)
+class RegionPolicy:
+    """What each card status permits the e-card to do. The default is the strict reading: only 1 is usable."""
+
+    effects: Mapping[CardStatus, EcardStatus] = field(
+        default_factory=lambda: MappingProxyType(
+            {
+                CardStatus.SEALED: EcardStatus.SUSPENDED,
+                CardStatus.NORMAL: EcardStatus.VALID,
+                CardStatus.LOST: EcardStatus.SUSPENDED,
+                CardStatus.LOCKED: EcardStatus.SUSPENDED,
+                CardStatus.TEMPORARILY_LOST: EcardStatus.SUSPENDED,
+                CardStatus.CANCELLED: EcardStatus.INVALID,
+            }
+        )
+    )
+
+    def __post_init__(self) -> None:
+        missing = set(CardStatus) - set(self.effects)
+        if missing:
+            raise ValueError(f"policy says nothing of card status {sorted(missing)}")
+        if self.effects[CardStatus.CANCELLED] is not EcardStatus.INVALID:
+            raise ValueError("a cancelled card ends its e-card in every region")
+
+
+STRICT_POLICY = RegionPolicy()
+
+
+def effective_status(
+    card: CardStatus, *, holder_locked: bool = False, policy: RegionPolicy = STRICT_POLICY
+) -> EcardStatus:
+    """The e-card's status as a pure function of the card's status, the holder's own lock and the region's policy.
+
+    A holder's lock can suspend a valid e-card; it never revives one.
+    """
+    effect = policy.effects[card]
+    if effect is EcardStatus.VALID and holder_locked:
+        return EcardStatus.SUSPENDED
+    return effect

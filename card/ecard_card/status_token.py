@@ -1,0 +1,165 @@
+"""The signed Status List Token, JWT and CWT (draft-ietf-oauth-status-list-21 §5).
+
+Stricter than the draft where we write the tokens ourselves: `exp` is required, `kid` is required, and the CWT is
+deterministic CBOR with every header protected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ecard_card import cbor, cose, jose
+from ecard_card.credential import MAX_NUMERIC_DATE, Unsigned
+from ecard_card.errors import InvalidInput
+from ecard_card.status_list import StatusList
+
+TYP_JWT: Final = "statuslist+jwt"
+TYP_CWT: Final = "application/statuslist+cwt"
+#: Largest token read, in characters or bytes: 2^20 entries of two bits fit, however little they compress.
+LIMIT: Final = 1 << 19
+
+_SUB, _EXP, _IAT, _TTL, _STATUS_LIST = 2, 4, 6, 65534, 65533
+
+
+@dataclass(frozen=True, slots=True)
+class StatusToken:
+    """What a status list token says, not yet verified. `kid` is text; for a CWT the hex digits of its bytes.
+
+    Times are NumericDate, `ttl` is seconds.
+    """
+
+    kid: str
+    uri: str
+    issued_at: int
+    expires_at: int
+    ttl: int | None
+    statuses: StatusList
+    signing_input: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _UnsignedStatusCwt:
+    protected: bytes
+    payload: bytes
+
+    @property
+    def signing_input(self) -> bytes:
+        return cose.signing_input(self.protected, self.payload, b"")
+
+    def complete(self, signature: bytes) -> bytes:
+        return cose.encode_sign1(self.protected, self.payload, signature)
+
+
+def jwt_draft(
+    uri: str, statuses: StatusList, kid: str, issued_at: int, expires_at: int, ttl: int, *, level: int = 6
+) -> Unsigned:
+    """The unsigned JWT form; `complete` gives text. `uri` is where the list is served, `level` is zlib's."""
+    _check_times(issued_at, expires_at, ttl)
+    payload = {
+        "sub": uri,
+        "iat": issued_at,
+        "exp": expires_at,
+        "ttl": ttl,
+        "status_list": {"bits": statuses.bits, "lst": jose.b64url_encode(statuses.compressed(level))},
+    }
+    return jose.UnsignedJws(jose.compact_signing_input({"alg": "ES256", "kid": kid, "typ": TYP_JWT}, payload))
+
+
+def cwt_draft(
+    uri: str, statuses: StatusList, kid: bytes, issued_at: int, expires_at: int, ttl: int, *, level: int = 6
+) -> Unsigned:
+    """The unsigned CWT form; `complete` gives bytes, a COSE_Sign1 with tag 18."""
+    _check_times(issued_at, expires_at, ttl)
+    payload = {
+        _SUB: uri,
+        _IAT: issued_at,
+        _EXP: expires_at,
+        _TTL: ttl,
+        _STATUS_LIST: {"bits": statuses.bits, "lst": statuses.compressed(level)},
+    }
+    headers = {cose.HEADER_ALG: cose.ALG_ESP256, cose.HEADER_KID: kid, cose.HEADER_TYP: TYP_CWT}
+    return _UnsignedStatusCwt(cose.encode_protected(headers), cbor.encode(payload))
+
+
+def parse_jwt(token: str) -> StatusToken:
+    """Reads the JWT form; claims we do not use are ignored.
+
+    Raises `InvalidInput` `bad_status_token`, `bad_status_list`, `wrong_type` or `algorithm_not_allowed`.
+    """
+    try:
+        jws = jose.parse_compact(token, typ=TYP_JWT, limit=LIMIT)
+        claims = jose.parse_json(jws.payload, limit=LIMIT, max_depth=8)
+    except InvalidInput as error:
+        if error.code in ("bad_jws", "bad_json"):
+            raise InvalidInput("bad_status_token", error.detail) from None
+        raise
+    kid = jws.header.get("kid")
+    if type(kid) is not str or not kid:
+        raise InvalidInput("bad_status_token", "kid is missing")
+    if not isinstance(claims, dict) or not isinstance(claims.get("status_list"), dict):
+        raise InvalidInput("bad_status_token", "no status_list claim")
+    uri, issued_at, expires_at, ttl = _claims(
+        claims.get("sub"), claims.get("iat"), claims.get("exp"), claims.get("ttl")
+    )
+    status_list = claims["status_list"]
+    lst = status_list.get("lst")
+    if type(lst) is not str:
+        raise InvalidInput("bad_status_token", "lst is not text")
+    try:
+        compressed = jose.b64url_decode(lst)
+    except InvalidInput as error:
+        raise InvalidInput("bad_status_token", error.detail) from None
+    statuses = StatusList.from_compressed(compressed, _bits(status_list.get("bits")))
+    return StatusToken(kid, uri, issued_at, expires_at, ttl, statuses, jws.signing_input, jws.signature)
+
+
+def parse_cwt(data: bytes) -> StatusToken:
+    """Reads the CWT form as `cwt_draft` writes it, with the headers alg, kid and typ and no other.
+
+    Raises `InvalidInput` `bad_status_token`, `bad_status_list`, `wrong_type` or `algorithm_not_allowed`.
+    """
+    try:
+        message = cose.decode_sign1(data, limit=LIMIT)
+        claims = cbor.decode(message.payload, limit=LIMIT, max_depth=4)
+    except InvalidInput as error:
+        raise InvalidInput("bad_status_token", error.detail) from None
+    headers = message.headers
+    if headers.get(cose.HEADER_ALG) != cose.ALG_ESP256:
+        raise InvalidInput("algorithm_not_allowed", "only ESP256 signs a status list")
+    if headers.get(cose.HEADER_TYP) != TYP_CWT:
+        raise InvalidInput("wrong_type", "not a status list token")
+    kid = headers.get(cose.HEADER_KID)
+    if type(kid) is not bytes or not 1 <= len(kid) <= 32 or len(headers) != 3:
+        raise InvalidInput("bad_status_token", "want the headers alg, kid and typ, and nothing else")
+    if not isinstance(claims, dict) or not isinstance(claims.get(_STATUS_LIST), dict):
+        raise InvalidInput("bad_status_token", "no status_list claim")
+    uri, issued_at, expires_at, ttl = _claims(claims.get(_SUB), claims.get(_IAT), claims.get(_EXP), claims.get(_TTL))
+    status_list = claims[_STATUS_LIST]
+    lst = status_list.get("lst")
+    if type(lst) is not bytes:
+        raise InvalidInput("bad_status_token", "lst is not a byte string")
+    statuses = StatusList.from_compressed(lst, _bits(status_list.get("bits")))
+    signing_input = message.signing_input()
+    return StatusToken(kid.hex(), uri, issued_at, expires_at, ttl, statuses, signing_input, message.signature)
+
+
+def _claims(uri: object, issued_at: object, expires_at: object, ttl: object) -> tuple[str, int, int, int | None]:
+    if type(uri) is not str or not 1 <= len(uri) <= 2048:
+        raise InvalidInput("bad_status_token", "sub is not the URI of the list")
+    if type(issued_at) is not int or type(expires_at) is not int or not (ttl is None or type(ttl) is int):
+        raise InvalidInput("bad_status_token", "iat, exp and ttl are whole numbers of seconds")
+    _check_times(issued_at, expires_at, ttl)
+    return uri, issued_at, expires_at, ttl
+
+
+def _check_times(issued_at: int, expires_at: int, ttl: int | None) -> None:
+    if not 0 <= issued_at < expires_at <= MAX_NUMERIC_DATE or (ttl is not None and ttl < 1):
+        raise InvalidInput("bad_status_token", "iat, exp and ttl do not make sense")
+
+
+def _bits(value: object) -> int:
+    if type(value) is not int:
+        raise InvalidInput("bad_status_list", "bits is not a number")
+    return value
