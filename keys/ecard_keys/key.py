@@ -1,0 +1,77 @@
+"""What the world may know of one key: its id, its one purpose, its state, and the times that bound its signatures.
+
+States follow NIST SP 800-57 part 1 §7; a key has one purpose for life, so that a key stolen from one use opens no
+other. Nothing here is secret.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ecard_card.errors import InvalidInput
+
+#: The one algorithm of this version: ECDSA on P-256 with SHA-256 (RFC 7518 §3.4).
+ES256 = "ES256"
+#: Order of the P-256 group (FIPS 186-5, SP 800-186 §3.2.1.3).
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+#: Largest NumericDate and version number we read: exact in every JSON library.
+MAX_INTEGER = 2**53 - 1
+
+_KID = re.compile(r"[0-9a-f]{8}")
+_ALGORITHM = re.compile(r"[A-Za-z0-9_-]{1,32}")
+
+
+class KeyPurpose(StrEnum):
+    """The one thing a key signs."""
+
+    CREDENTIAL = "credential"
+    STATUS = "status"
+    EVENT = "event"
+    CODE = "code"
+    ACCESS_TOKEN = "access-token"  # noqa: S105 - the name of a purpose
+    LOG = "log"
+    TRUST = "trust"
+    CHIP = "chip"
+
+
+class KeyState(StrEnum):
+    """Where a key stands in its life, as published."""
+
+    NEXT = "next"  # published so that caches learn it; may not sign
+    ACTIVE = "active"  # signs
+    VERIFY_ONLY = "verify-only"  # signs no more; what it signed until `retired_from` still counts
+    RETIRED = "retired"  # no live credential names it; kept so that old records can be judged
+    COMPROMISED = "compromised"  # stolen or lost; never comes back
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """A public key as the trust list names it. Times are NumericDates (whole seconds since 1970, UTC).
+
+    `public` is the 65-byte uncompressed SEC1 point for `ES256`; other algorithms keep their own form and are skipped
+    by whoever does not know them. Raises `InvalidInput` `bad_key_record` when a field is outside its bounds.
+    """
+
+    kid: str  # first 8 hex digits of the RFC 7638 thumbprint; a hint, two keys may share one
+    purpose: KeyPurpose
+    state: KeyState
+    algorithm: str
+    public: bytes
+    not_before: int
+    retired_from: int | None = None  # signatures dated later are refused
+    compromised_from: int | None = None  # signatures dated later are refused; None or 0 in state compromised: all are
+
+    def __post_init__(self) -> None:
+        if not _KID.fullmatch(self.kid) or not _ALGORITHM.fullmatch(self.algorithm):
+            raise InvalidInput("bad_key_record", "want a kid of 8 lower-case hex digits and the name of an algorithm")
+        if self.algorithm == ES256 and (len(self.public) != 65 or self.public[0] != 4):
+            raise InvalidInput("bad_key_record", "an ES256 key is a 65-byte uncompressed point")
+        if not 1 <= len(self.public) <= 4096:
+            raise InvalidInput("bad_key_record", "the public key is empty or too long")
+        for moment in (self.not_before, self.retired_from, self.compromised_from):
+            if moment is not None and not (type(moment) is int and 0 <= moment <= MAX_INTEGER):
+                raise InvalidInput("bad_key_record", "a time is no NumericDate")
+        if self.state is KeyState.VERIFY_ONLY and self.retired_from is None:
+            raise InvalidInput("bad_key_record", "a verify-only key says since when it does not sign")

@@ -1,0 +1,145 @@
+"""What a key in the trust list may have signed, and that odd keys hide no others."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecard_card.errors import InvalidInput
+from ecard_keys.ephemeral import EphemeralSigner
+from ecard_keys.key import ES256, KeyPurpose, KeyRecord, KeyState
+from ecard_keys.trust import Trust, TrustedKey
+from ecard_keys.trust_list import IssuerEntry, TrustList
+
+POINT = EphemeralSigner().public
+T = 1_800_000_000
+
+
+def record(
+    state: KeyState,
+    *,
+    not_before: int = T,
+    retired_from: int | None = None,
+    compromised_from: int | None = None,
+    kid: str = "0a1b2c3d",
+    public: bytes = POINT,
+    algorithm: str = ES256,
+    purpose: KeyPurpose = KeyPurpose.CREDENTIAL,
+) -> KeyRecord:
+    return KeyRecord(kid, purpose, state, algorithm, public, not_before, retired_from, compromised_from)
+
+
+def issuer(name: str, *records: KeyRecord) -> IssuerEntry:
+    return IssuerEntry(f"https://{name}.example", f"https://{name}.example/status-lists/{{list}}", (), records)
+
+
+def trust(*issuers: IssuerEntry, skipped: int = 0) -> Trust:
+    return Trust.of(TrustList(1, T, T + 1000, None, issuers, skipped=skipped))
+
+
+def only(entry: KeyRecord) -> TrustedKey:
+    (candidate,) = trust(issuer("a", entry)).candidates(entry.kid, entry.purpose)
+    return candidate
+
+
+@pytest.mark.parametrize(
+    ("key", "signed_at", "refusal"),
+    [
+        (record(KeyState.ACTIVE), T, None),
+        (record(KeyState.ACTIVE), T - 60, None),
+        (record(KeyState.ACTIVE), T - 61, "key_not_active"),
+        (record(KeyState.ACTIVE), T - 600, "key_not_active"),
+        (record(KeyState.ACTIVE, retired_from=T + 100), T + 160, None),
+        (record(KeyState.ACTIVE, retired_from=T + 100), T + 161, "key_retired"),
+        (record(KeyState.NEXT), T + 100, "key_not_active"),
+        (record(KeyState.NEXT), T - 100, "key_not_active"),
+        (record(KeyState.VERIFY_ONLY, retired_from=T + 100), T + 100, None),
+        (record(KeyState.VERIFY_ONLY, retired_from=T + 100), T + 160, None),
+        (record(KeyState.VERIFY_ONLY, retired_from=T + 100), T + 161, "key_retired"),
+        (record(KeyState.VERIFY_ONLY, retired_from=T + 100), T - 61, "key_not_active"),
+        (record(KeyState.RETIRED), T, "key_retired"),
+        (record(KeyState.RETIRED, retired_from=T + 100), T, "key_retired"),
+        (record(KeyState.COMPROMISED), T, "key_compromised"),
+        (record(KeyState.COMPROMISED, compromised_from=0), T, "key_compromised"),
+        (record(KeyState.COMPROMISED, compromised_from=T + 10), T + 10, None),
+        (record(KeyState.COMPROMISED, compromised_from=T + 10), T + 11, "key_compromised"),
+        (record(KeyState.COMPROMISED, compromised_from=T + 10, retired_from=T - 90), T, "key_retired"),
+        (record(KeyState.COMPROMISED, compromised_from=T + 10), T - 61, "key_not_active"),
+        # A cut-off counts whatever the state says.
+        (record(KeyState.ACTIVE, compromised_from=T + 10), T + 11, "key_compromised"),
+        (record(KeyState.RETIRED, compromised_from=0), T, "key_compromised"),
+    ],
+)
+def test_state_and_times_decide_what_a_key_may_have_signed(key: KeyRecord, signed_at: int, refusal: str | None) -> None:
+    assert only(key).accepts(signed_at) == refusal
+
+
+@given(st.sampled_from([KeyState.NEXT, KeyState.RETIRED]), st.integers(0, 2 * T), st.integers(0, 2 * T))
+def test_a_key_that_does_not_live_is_never_accepted(state: KeyState, not_before: int, signed_at: int) -> None:
+    assert only(record(state, not_before=not_before)).accepts(signed_at) is not None
+
+
+def test_a_key_is_found_under_its_purpose_only() -> None:
+    house = trust(issuer("a", record(KeyState.ACTIVE, purpose=KeyPurpose.STATUS)))
+    assert len(house.candidates("0a1b2c3d", KeyPurpose.STATUS)) == 1
+    for purpose in set(KeyPurpose) - {KeyPurpose.STATUS}:
+        assert not house.candidates("0a1b2c3d", purpose)
+    assert not house.candidates("ffffffff", KeyPurpose.STATUS)
+
+
+def test_two_keys_of_one_kid_are_both_candidates_with_their_issuers() -> None:
+    twin = record(KeyState.ACTIVE, public=EphemeralSigner().public)
+    found = trust(issuer("a", record(KeyState.ACTIVE)), issuer("b", twin)).candidates(twin.kid, twin.purpose)
+    assert [(key.issuer.issuer, key.record.public) for key in found] == [
+        ("https://a.example", POINT),
+        ("https://b.example", twin.public),
+    ]
+
+
+def test_odd_keys_are_skipped_one_by_one_and_counted() -> None:
+    off_curve = POINT[:64] + bytes([POINT[64] ^ 1])
+    house = trust(
+        issuer(
+            "a",
+            record(KeyState.ACTIVE, public=off_curve),
+            record(KeyState.ACTIVE),
+            record(KeyState.ACTIVE, algorithm="SM2", public=b"\x04" + bytes(64)),
+            record(KeyState.ACTIVE, algorithm="ML-DSA-65", public=bytes(1952)),
+        ),
+        skipped=2,
+    )
+    assert [key.record.public for key in house.candidates("0a1b2c3d", KeyPurpose.CREDENTIAL)] == [POINT]
+    assert house.skipped == 5
+
+
+def test_a_throwaway_key_stands_in_under_the_name_of_a_real_one() -> None:
+    stand_in = EphemeralSigner("0a1b2c3d")
+    (found,) = trust(issuer("a", stand_in.record(KeyPurpose.CREDENTIAL))).candidates("0a1b2c3d", KeyPurpose.CREDENTIAL)
+    assert found.record.public == stand_in.public == stand_in.public_key("0a1b2c3d")
+    assert found.accepts(T) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kid": "0A1B2C3D"},
+        {"kid": "0a1b2c3"},
+        {"kid": "0a1b2c3d\n"},
+        {"public": POINT[:33]},
+        {"public": b""},
+        {"algorithm": ""},
+        {"not_before": -1},
+        {"not_before": True},
+        {"retired_from": 2**53},
+    ],
+)
+def test_a_key_record_out_of_bounds_cannot_be_made(change: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        record(KeyState.ACTIVE, **change)  # type: ignore[arg-type]
+    assert refusal.value.code == "bad_key_record"
+
+
+def test_a_verify_only_key_says_since_when() -> None:
+    with pytest.raises(InvalidInput):
+        record(KeyState.VERIFY_ONLY)
