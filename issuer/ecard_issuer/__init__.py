@@ -1,0 +1,1 @@
+"""The authority's service: register, chip proof, issuing, life cycle, publishing."""
