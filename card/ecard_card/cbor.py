@@ -53,6 +53,17 @@ def decode(data: bytes, *, limit: int = 65536, max_depth: int = 8) -> object:
     return value
 
 
+#: One unsigned integer in its only deterministic spelling, as a pattern: a fixed set of claims is one such pattern,
+#: read ten times faster than a map. `uint` gives its value.
+UINT32: Final = rb"([\x00-\x17]|\x18[\x18-\xff]|\x19(?!\x00)..|\x1a(?!\x00\x00)....)"
+UINT64: Final = UINT32[:-1] + rb"|\x1b(?!\x00\x00\x00\x00)........)"
+
+
+def uint(encoded: bytes) -> int:
+    """The value of an integer that `UINT32` or `UINT64` has matched (with `re.DOTALL`)."""
+    return int.from_bytes(encoded[1:], "big") if len(encoded) > 1 else encoded[0]
+
+
 def _refuse_tag(value: object, immutable: bool) -> NoReturn:
     raise ValueError("no tags here")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ecard_card import cbor, cose
 from ecard_card.card import ChipAssurance
@@ -60,8 +60,7 @@ def draft(credential: Credential, kid: bytes) -> UnsignedCwt:
     return UnsignedCwt(protected, cbor.encode(payload))
 
 
-@dataclass(frozen=True, slots=True)
-class CwtCredential:
+class CwtCredential(NamedTuple):
     """What a CWT says, not yet verified. `device_key` is a 33-byte SEC1 point; times are NumericDate."""
 
     kid: bytes
@@ -91,7 +90,7 @@ def parse(data: bytes) -> CwtCredential:
     if match is None:
         raise InvalidInput("bad_cwt", "not the six claims of a credential in deterministic CBOR")
     expires, issued, credential_id, x, sign, list_id, index, level = match.groups()
-    expires_at, issued_at = _uint(expires), _uint(issued)
+    expires_at, issued_at = cbor.uint(expires), cbor.uint(issued)
     if not issued_at < expires_at <= MAX_NUMERIC_DATE:
         raise InvalidInput("bad_cwt", "iat and exp do not make sense")
     return CwtCredential(
@@ -100,8 +99,8 @@ def parse(data: bytes) -> CwtCredential:
         expires_at,
         credential_id,
         (b"\x03" if sign == b"\xf5" else b"\x02") + x,
-        _uint(list_id),
-        _uint(index),
+        cbor.uint(list_id),
+        cbor.uint(index),
         _ASSURANCE[level[0]],
         cose.signing_input(protected, payload, EXTERNAL_AAD),
         signature,
@@ -112,26 +111,20 @@ def parse(data: bytes) -> CwtCredential:
 _PROTECTED: Final = b"\xa2\x01\x28\x04\x44"
 
 # Deterministic CBOR leaves each set of claims one spelling only, so the whole payload is one pattern.
-_U32: Final = rb"([\x00-\x17]|\x18[\x18-\xff]|\x19(?!\x00)..|\x1a(?!\x00\x00)....)"
-_TIME: Final = rb"([\x00-\x17]|\x18[\x18-\xff]|\x19(?!\x00)..|\x1a(?!\x00\x00)....|\x1b(?!\x00\x00\x00\x00)........)"
 _CLAIMS: Final = re.compile(
     rb"\xa6"
     rb"\x04"
-    + _TIME  # exp
+    + cbor.UINT64  # exp
     + rb"\x06"
-    + _TIME  # iat
+    + cbor.UINT64  # iat
     + rb"\x07\x50(.{16})"  # cti
     rb"\x08\xa1\x01\xa4\x01\x02\x20\x01\x21\x58\x20(.{32})\x22([\xf4\xf5])"  # cnf: {1: {1: 2, -1: 1, -2: x, -3: sign}}
     rb"\x3a\x00\x01\x11\x70\x82"
-    + _U32
-    + _U32  # -70001 status
+    + cbor.UINT32
+    + cbor.UINT32  # -70001 status
     + rb"\x3a\x00\x01\x11\x71([\x00-\x03])",  # -70002 chip assurance
     re.DOTALL,
 )
-
-
-def _uint(encoded: bytes) -> int:
-    return int.from_bytes(encoded[1:], "big") if len(encoded) > 1 else encoded[0]
 
 
 def _header_fault(data: bytes) -> InvalidInput:

@@ -13,8 +13,9 @@ Only the deterministic encoding (RFC 8949 §4.2) with exactly these members is r
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from ecard_card import cbor, cose
 from ecard_card.errors import EcardError, InvalidInput
@@ -36,16 +37,18 @@ _PROTECTED_START: Final = bytes.fromhex("a201280d")
 _SIGN1_START: Final = bytes.fromhex("d284")  # tag 18, array of four
 
 
-@dataclass(frozen=True, slots=True)
-class OfflineFrame:
+class OfflineFrame(NamedTuple):
     """An EC1 frame as read. `credential` is the issuer CWT, whole (tag 18); `issued_at` is a NumericDate."""
 
-    credential: bytes = field(repr=False)
+    credential: bytes
     issued_at: int
-    nonce: bytes = field(repr=False)
+    nonce: bytes
     audience: str | None
-    signing_input: bytes = field(repr=False)
-    signature: bytes = field(repr=False)
+    signing_input: bytes
+    signature: bytes
+
+    def __repr__(self) -> str:
+        return f"OfflineFrame(issued_at={self.issued_at}, audience={self.audience!r})"  # the rest is the whole code
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,41 +118,37 @@ def draft_online(credential_id: bytes, issued_at: int, nonce: bytes) -> Unsigned
 
 
 def parse_offline(data: bytes) -> OfflineFrame:
-    """Read an EC1 frame; raises `InvalidInput` `bad_code`. Checks no signature, and `credential` only from outside.
-
-    Not through `cose.decode_sign1`: that reads headers without tags, and here the header holds a tagged message.
-    """
-    if type(data) is not bytes or not data.startswith(_SIGN1_START):
-        raise InvalidInput("bad_code", "the frame is no COSE_Sign1")
+    """Read an EC1 frame; raises `InvalidInput` `bad_code`. Checks no signature, and `credential` only from outside."""
     try:
-        message = cbor.decode(data[1:], limit=MAX_FRAME, max_depth=3)  # without its tag
-    except EcardError:
-        raise InvalidInput("bad_code", "the frame is no deterministic CBOR") from None
-    if type(message) is not list or len(message) != 4 or message[1] != {}:
-        raise InvalidInput("bad_code", "want four parts and no unprotected header")
-    protected, _, payload, signature = message
-    if type(protected) is not bytes or not protected.startswith(_PROTECTED_START + _SIGN1_START):
+        protected, payload, signature = cose.split_sign1(data, limit=MAX_FRAME)
+    except InvalidInput as error:
+        raise InvalidInput("bad_code", error.detail) from None
+    if not protected.startswith(_PROTECTED_START + _SIGN1_START):
         raise InvalidInput("bad_code", "want exactly the headers alg (ESP256) and kcwt (a COSE_Sign1)")
     credential = protected[len(_PROTECTED_START) :]
-    if type(payload) is not bytes or len(credential) > MAX_CREDENTIAL:
-        raise InvalidInput("bad_code", "a part of the frame has the wrong type or length")
-    try:
-        claims = cbor.decode(payload, limit=MAX_FRAME, max_depth=2)
-    except EcardError:
-        raise InvalidInput("bad_code", "the claims are no deterministic CBOR") from None
-    if type(claims) is not dict or not {_CLAIM_IAT, _CLAIM_CNONCE} <= claims.keys():
-        raise InvalidInput("bad_code", "want the claims iat and cnonce")
-    audience = _audience(claims[_CLAIM_AUD]) if _CLAIM_AUD in claims else None
-    if len(claims) != (2 if audience is None else 3):
-        raise InvalidInput("bad_code", "want no claim but iat, cnonce and aud")
+    if len(credential) > MAX_CREDENTIAL:
+        raise InvalidInput("bad_code", "the credential is longer than any of ours")
+    match = _CLAIMS.fullmatch(payload)
+    if match is None:
+        raise InvalidInput("bad_code", "not the claims iat and cnonce, with or without aud, in deterministic CBOR")
+    head, text, issued_at, nonce = match.groups()
+    if head is not None and len(text) != (head[1] if len(head) == 2 else head[0] - 0x60):
+        raise InvalidInput("bad_code", "the length of the audience is not the one it states")
     return OfflineFrame(
         credential=credential,
-        issued_at=_time(claims[_CLAIM_IAT]),
-        nonce=_exactly(claims[_CLAIM_CNONCE], NONCE_SIZE),
-        audience=audience,
+        issued_at=_time(cbor.uint(issued_at)),
+        nonce=nonce,
+        audience=None if head is None else text.decode("ascii"),
         signing_input=cose.signing_input(protected, payload, _OFFLINE_AAD),
-        signature=_exactly(signature, SIGNATURE_SIZE),
+        signature=signature,
     )
+
+
+# Deterministic CBOR leaves the claims one spelling: {3: aud (1 to 64 visible ASCII characters), 6: iat, 39: cnonce}.
+_CLAIMS: Final = re.compile(
+    rb"(?:\xa2|\xa3\x03([\x61-\x77]|\x78[\x18-\x40])([!-~]{1,64}))\x06" + cbor.UINT64 + rb"\x18\x27\x48(.{8})",
+    re.DOTALL,
+)
 
 
 def parse_online(data: bytes) -> OnlineFrame:

@@ -17,6 +17,17 @@ from ecard_card.errors import ChipFault, InvalidInput
 MAX_CERTIFICATE = 4096
 
 
+#: What the parser raises for DER that is no certificate, or one that it does not understand.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+    x509.DuplicateExtension,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ChipCertificate:
     """A chip's X.509 certificate (RFC 5280): subject serialNumber is the identification code, the key is P-256."""
@@ -35,7 +46,7 @@ class ChipCertificate:
             key = certificate.public_key()
             names = certificate.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
             certificate.extensions  # noqa: B018  a lazy parse: let its errors come out here
-        except (ValueError, TypeError, UnsupportedAlgorithm, x509.UnsupportedGeneralNameType, x509.DuplicateExtension):
+        except _UNREADABLE:
             raise ChipFault("chip_certificate_malformed", "no X.509 certificate that can be read") from None
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise ChipFault("chip_certificate_malformed", "the chip's key is not on P-256")

@@ -1,0 +1,1 @@
+"""What a channel app or a counter's software embeds."""

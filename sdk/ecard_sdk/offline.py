@@ -1,0 +1,60 @@
+"""The offline verifier: a bundle once fetched, then no network at all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ecard_card.errors import InvalidInput
+from ecard_keys.trust_list import TrustRoot
+from ecard_verifier.bundle import MAX_BUNDLE, Bundle, open_bundle
+from ecard_verifier.check import check
+from ecard_verifier.policy import Policy
+from ecard_verifier.verdict import Verdict
+
+
+class OfflineVerifier:
+    """Judges `EC1:` codes and SD-JWT presentations against a bundle.
+
+    It has no memory: hand `verdict.replay_key` to a replay guard to refuse a code the second time.
+    """
+
+    def __init__(self, bundle: Bundle, policy: Policy | None = None) -> None:
+        self.bundle = bundle
+        self.policy = policy or Policy()
+
+    @classmethod
+    def from_bundle(
+        cls,
+        path: str | Path,
+        *,
+        root: TrustRoot | None = None,
+        now: datetime | None = None,
+        policy: Policy | None = None,
+    ) -> OfflineVerifier:
+        """Read and verify a bundle file. Pin `root` (from the authority, by another way than the bundle) in service.
+
+        Raises `InvalidInput` `bad_bundle`, and what `open_bundle` raises.
+        """
+        source = Path(path)
+        try:
+            if source.stat().st_size > MAX_BUNDLE:
+                raise InvalidInput("bad_bundle", "larger than any bundle")
+            data = source.read_bytes()
+        except OSError as error:
+            raise InvalidInput("bad_bundle", f"cannot be read: {error.strerror}") from None
+        return cls(open_bundle(data, now or datetime.now(UTC), root), policy)
+
+    def verify(
+        self, code: str, *, now: datetime | None = None, audience: str | None = None, nonce: str | None = None
+    ) -> Verdict:
+        """The verdict on a code, with `status_as_of`. Never raises for what was scanned."""
+        return check(
+            code,
+            self.bundle.trust,
+            self.bundle.statuses,
+            now or datetime.now(UTC),
+            self.policy,
+            audience=audience,
+            nonce=nonce,
+        )

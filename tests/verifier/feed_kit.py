@@ -1,0 +1,93 @@
+"""A feed in memory for tests: the events that a `World`'s issuer would sign, and a source that can fail on cue."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from ecard_card.errors import Unavailable
+from ecard_card.status import CardChange, EcardStatus
+from ecard_keys.ephemeral import EphemeralSigner
+from ecard_verifier.feed import EventBody, FeedBeat, FeedEvent, StatusChanged, draft_event, verify_event
+from ecard_verifier.mirror import Mirror
+from tests.world import World, seconds
+
+
+def signed(
+    world: World,
+    body: EventBody,
+    seq: int,
+    *,
+    at: datetime | None = None,
+    signer: EphemeralSigner | None = None,
+    issuer: str | None = None,
+    event_id: str | None = None,
+    stream: str = "0",
+) -> str:
+    """The JWS of `body` as the world's issuer signs it."""
+    signer = signer or world.event_key
+    draft = draft_event(
+        body,
+        issuer=issuer or world.issuer,
+        kid=signer.key_id,
+        event_id=event_id or f"event-{seq}",
+        issued_at=seconds(at or world.now),
+        seq=seq,
+        stream=stream,
+    )
+    return draft.complete(signer.sign(signer.key_id, [draft.signing_input])[0])
+
+
+def beat(world: World, seq: int, at: datetime | None = None) -> str:
+    return signed(world, FeedBeat(seconds(at or world.now)), seq, at=at)
+
+
+def change(world: World, status: EcardStatus, index: int = 7, list_id: int = 1) -> StatusChanged:
+    uri = world.status_uri.replace("{list}", str(list_id))
+    return StatusChanged(status, uri, index, CardChange.REPORT_LOSS, 1)
+
+
+def believed(world: World, text: str) -> FeedEvent:
+    return verify_event(text, world.trust(), world.now)
+
+
+def caught_up(world: World, mirror: Mirror | None = None) -> Mirror:
+    """A mirror that has heard a beat and nothing else."""
+    mirror = mirror or Mirror(":memory:", issuer=world.issuer)
+    mirror.apply(believed(world, beat(world, mirror.position)))
+    return mirror
+
+
+def wait_for(condition: Callable[[], bool], limit: float = 10) -> None:
+    """Until `condition` holds, looking often; fails after `limit` seconds."""
+    tick = threading.Event()
+    for _ in range(int(limit / 0.005)):
+        if condition():
+            return
+        tick.wait(0.005)
+    raise AssertionError("it did not come to pass in time")
+
+
+class ScriptedFeed:
+    """A `FeedSource` that plays one script per connection; a code as item breaks off. Remembers `since`.
+
+    After the last script it waits for `stop`, as a silent line would.
+    """
+
+    def __init__(self, *scripts: list[str | Unavailable]) -> None:
+        self._scripts = list(scripts)
+        self.asked: list[int] = []
+        self.finished = threading.Event()
+        self.stop = threading.Event()
+
+    def events(self, since: int, /) -> Iterator[str]:
+        self.asked.append(since)
+        if not self._scripts:
+            self.finished.set()
+            self.stop.wait(10)
+            return
+        for item in self._scripts.pop(0):
+            if isinstance(item, Unavailable):
+                raise item
+            yield item

@@ -1,0 +1,303 @@
+"""`check`: each step refuses what it is there for, and nothing is `valid` by default."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecard_card import cwt
+from ecard_card.card import ChipAssurance
+from ecard_card.status import EcardStatus
+from ecard_keys.ephemeral import EphemeralSigner
+from ecard_keys.key import P256_ORDER, KeyPurpose, KeyState
+from ecard_qr import frame, payload
+from ecard_sdk.device import DeviceKey
+from ecard_verifier.check import STEPS, check
+from ecard_verifier.policy import ONLINE_POLICY, Policy
+from ecard_verifier.statuses import NoStatuses
+from ecard_verifier.verdict import Outcome, Verdict
+from tests.world import NOW, World, seconds
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World()
+
+
+@pytest.fixture(scope="module")
+def device() -> DeviceKey:
+    return DeviceKey.generate()
+
+
+@pytest.fixture(scope="module")
+def compact(world: World, device: DeviceKey) -> bytes:
+    return world.compact(world.credential(device))
+
+
+def judge(world: World, code: str, now: datetime = NOW, **changes: object) -> Verdict:
+    arguments = {"trust": world.trust(), "statuses": world.statuses(), "now": now} | changes
+    return check(code, **arguments)  # type: ignore[arg-type]
+
+
+def malleated(signature: bytes) -> bytes:
+    s = P256_ORDER - int.from_bytes(signature[32:], "big")
+    return signature[:32] + s.to_bytes(32, "big")
+
+
+def test_a_fresh_offline_code_is_valid_and_says_what_was_proven(
+    world: World, device: DeviceKey, compact: bytes
+) -> None:
+    verdict = judge(world, device.offline_code(compact, NOW))
+    assert (verdict.outcome, verdict.reason) == (Outcome.VALID, "ok")
+    assert verdict.chip_assurance is ChipAssurance.CHALLENGE
+    assert verdict.status_as_of == NOW
+    assert [(line.number, line.name, line.ok) for line in verdict.checks] == [
+        (number, name, True) for number, name in enumerate(STEPS, 1)
+    ]
+
+
+def test_a_short_code_is_resolved_online_and_needs_somebody_to_ask(
+    world: World, device: DeviceKey, compact: bytes
+) -> None:
+    code = device.online_code(compact, NOW)
+    held = {cwt.parse(compact).credential_id: compact}
+    assert judge(world, code, credentials=held).outcome is Outcome.VALID
+    assert judge(world, code).reason == "needs_online"
+    assert judge(world, code).outcome is Outcome.UNDECIDED
+    assert judge(world, code, credentials={}).reason == "unknown_credential"
+    other = world.compact(world.credential(device))
+    assert judge(world, code, credentials={cwt.parse(compact).credential_id: other}).reason == "unknown_credential"
+
+
+def test_a_selective_disclosure_presentation_is_valid_for_its_audience_and_nonce(
+    world: World, device: DeviceKey
+) -> None:
+    token = world.selective(world.credential(device))
+    shown = device.present(token, ["name"], audience="https://clinic.example", nonce="n-1", now=NOW)
+    verdict = judge(world, shown, audience="https://clinic.example", nonce="n-1")
+    assert (verdict.outcome, verdict.reason) == (Outcome.VALID, "ok")
+    assert verdict.claims["name"] == "测试"
+    assert "card_number" not in verdict.claims
+    assert judge(world, shown, audience="https://other.example", nonce="n-1").reason == "wrong_audience"
+    assert judge(world, shown, audience="https://clinic.example", nonce="n-2").reason == "wrong_nonce"
+    assert judge(world, token, audience="https://clinic.example", nonce="n-1").reason == "key_binding_missing"
+
+
+@pytest.mark.parametrize("offset", [-60, -59, 0, 59, 60])
+def test_clocks_may_differ_by_a_minute_both_ways(world: World, device: DeviceKey, compact: bytes, offset: int) -> None:
+    code = device.offline_code(compact, NOW + timedelta(seconds=offset))
+    assert judge(world, code).outcome is Outcome.VALID
+
+
+@pytest.mark.parametrize(
+    ("offset", "reason"), [(-600, "code_expired"), (-121, "code_expired"), (600, "code_from_future")]
+)
+def test_an_old_or_future_code_is_refused(
+    world: World, device: DeviceKey, compact: bytes, offset: int, reason: str
+) -> None:
+    verdict = judge(world, device.offline_code(compact, NOW + timedelta(seconds=offset)))
+    assert (verdict.outcome, verdict.reason) == (Outcome.INVALID, reason)
+
+
+@pytest.mark.parametrize(
+    ("issued", "expires", "reason"),
+    [
+        (timedelta(minutes=10), timedelta(days=1), "not_yet_valid"),
+        (timedelta(seconds=59), timedelta(days=1), "ok"),
+        (timedelta(days=-2), timedelta(minutes=-10), "expired"),
+        (timedelta(days=-2), timedelta(seconds=-59), "ok"),
+    ],
+)
+def test_the_credential_is_judged_by_its_validity(
+    world: World, device: DeviceKey, issued: timedelta, expires: timedelta, reason: str
+) -> None:
+    credential = world.credential(device, issued_at=seconds(NOW + issued), expires_at=seconds(NOW + expires))
+    assert judge(world, device.offline_code(world.compact(credential), NOW)).reason == reason
+
+
+def test_another_devices_signature_is_refused(world: World, compact: bytes) -> None:
+    thief = DeviceKey.generate()
+    verdict = judge(world, thief.offline_code(compact, NOW))
+    assert (verdict.outcome, verdict.reason) == (Outcome.INVALID, "bad_holder_signature")
+
+
+def test_a_key_that_nobody_trusts_is_refused(world: World, device: DeviceKey) -> None:
+    stranger = EphemeralSigner()
+    code = device.offline_code(world.compact(world.credential(device), stranger), NOW)
+    assert judge(world, code).reason == "unknown_key"
+
+
+def test_a_forged_signature_under_a_trusted_kid_is_refused(world: World, device: DeviceKey) -> None:
+    forger = EphemeralSigner(world.credential_key.key_id)
+    code = device.offline_code(world.compact(world.credential(device), forger), NOW)
+    assert judge(world, code).reason == "bad_signature"
+
+
+def test_the_right_signature_by_a_key_of_another_purpose_is_refused(world: World, device: DeviceKey) -> None:
+    code = device.offline_code(world.compact(world.credential(device), world.status_key), NOW)
+    assert judge(world, code).reason == "key_wrong_purpose"
+
+
+def test_two_keys_with_one_kid_are_both_tried(world: World, device: DeviceKey, compact: bytes) -> None:
+    twin = EphemeralSigner(world.credential_key.key_id).record(KeyPurpose.CREDENTIAL)
+    assert judge(world, device.offline_code(compact, NOW), trust=world.trust((twin, *world.records()))).reason == "ok"
+
+
+@pytest.mark.parametrize(
+    ("state", "times", "reason"),
+    [
+        (KeyState.NEXT, {}, "key_not_active"),
+        (KeyState.VERIFY_ONLY, {"retired_from": seconds(NOW)}, "ok"),
+        (KeyState.VERIFY_ONLY, {"retired_from": seconds(NOW - timedelta(days=2))}, "key_retired"),
+        (KeyState.RETIRED, {}, "key_retired"),
+        (KeyState.COMPROMISED, {}, "key_compromised"),
+        (KeyState.COMPROMISED, {"compromised_from": seconds(NOW)}, "ok"),
+        (KeyState.COMPROMISED, {"compromised_from": seconds(NOW - timedelta(days=2))}, "key_compromised"),
+    ],
+)
+def test_the_issuer_key_must_have_been_allowed_to_sign_then(
+    world: World, device: DeviceKey, compact: bytes, state: KeyState, times: dict[str, int], reason: str
+) -> None:
+    credential_key, *others = world.records()
+    trust = world.trust((replace(credential_key, state=state, **times), *others))  # type: ignore[arg-type]
+    assert judge(world, device.offline_code(compact, NOW), trust=trust).reason == reason
+
+
+def test_malleated_signatures_are_refused(world: World, device: DeviceKey, compact: bytes) -> None:
+    read = frame.parse_offline(payload.decode(device.offline_code(compact, NOW))[1])
+    draft = frame.draft_offline(compact, read.issued_at, read.nonce)
+    holder = payload.to_text(draft.complete(malleated(read.signature)), payload.Form.OFFLINE)
+    assert judge(world, holder).reason == "bad_holder_signature"
+    issued = compact[:-64] + malleated(compact[-64:])
+    assert judge(world, device.offline_code(issued, NOW)).reason == "bad_signature"
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome", "reason"),
+    [
+        (EcardStatus.SUSPENDED, Outcome.INVALID, "suspended"),
+        (EcardStatus.INVALID, Outcome.INVALID, "ended"),
+        (3, Outcome.INVALID, "status_not_understood"),
+    ],
+)
+def test_the_status_decides(
+    world: World, device: DeviceKey, compact: bytes, value: EcardStatus, outcome: Outcome, reason: str
+) -> None:
+    verdict = judge(world, device.offline_code(compact, NOW), statuses=world.statuses({7: value}))
+    assert (verdict.outcome, verdict.reason) == (outcome, reason)
+
+
+def test_without_a_status_we_do_not_know(world: World, device: DeviceKey, compact: bytes) -> None:
+    verdict = judge(world, device.offline_code(compact, NOW), statuses=NoStatuses())
+    assert (verdict.outcome, verdict.reason) == (Outcome.UNDECIDED, "status_unknown")
+
+
+def test_a_status_index_outside_the_list_is_refused(world: World, device: DeviceKey) -> None:
+    credential = world.credential(device)
+    far = replace(credential, status=replace(credential.status, index=1 << 20))
+    assert judge(world, device.offline_code(world.compact(far), NOW)).reason == "status_index_out_of_range"
+
+
+@pytest.mark.parametrize(
+    ("age", "outcome", "reason"),
+    [
+        (timedelta(seconds=3), Outcome.VALID, "ok"),
+        (timedelta(seconds=10), Outcome.CHECK, "status_aging"),
+        (timedelta(minutes=16), Outcome.UNDECIDED, "status_stale"),
+        (timedelta(days=2), Outcome.UNDECIDED, "status_expired"),
+        (timedelta(minutes=-5), Outcome.UNDECIDED, "clock_behind"),
+    ],
+)
+def test_stale_knowledge_is_never_valid(
+    world: World, device: DeviceKey, compact: bytes, age: timedelta, outcome: Outcome, reason: str
+) -> None:
+    statuses = world.statuses(issued_at=NOW - age)
+    verdict = judge(world, device.offline_code(compact, NOW), statuses=statuses, policy=ONLINE_POLICY)
+    assert (verdict.outcome, verdict.reason) == (outcome, reason)
+
+
+def test_an_ended_card_is_refused_however_old_the_list(world: World, device: DeviceKey, compact: bytes) -> None:
+    statuses = world.statuses({7: EcardStatus.INVALID}, issued_at=NOW - timedelta(days=30))
+    assert judge(world, device.offline_code(compact, NOW), statuses=statuses).reason == "ended"
+
+
+def test_without_current_trust_we_do_not_know(world: World, device: DeviceKey, compact: bytes) -> None:
+    code = device.offline_code(compact, NOW)
+    assert judge(world, code, trust=None).reason == "trust_missing"
+    later = NOW + timedelta(days=8)
+    verdict = judge(world, device.offline_code(compact, later), now=later)
+    assert (verdict.outcome, verdict.reason) == (Outcome.UNDECIDED, "trust_expired")
+    early = NOW - timedelta(minutes=10)
+    assert judge(world, device.offline_code(compact, early), now=early).outcome is Outcome.UNDECIDED
+
+
+def test_an_addressed_code_counts_only_where_it_is_addressed(world: World, device: DeviceKey, compact: bytes) -> None:
+    code = device.offline_code(compact, NOW, audience="counter-1")
+    assert judge(world, code, audience="counter-1").outcome is Outcome.VALID
+    assert judge(world, code, audience="counter-2").reason == "wrong_audience"
+    assert judge(world, code).reason == "wrong_audience"
+    open_code = device.offline_code(compact, NOW)
+    assert judge(world, open_code, policy=Policy(audience_required=True)).reason == "audience_missing"
+
+
+def test_a_relying_party_can_demand_a_proof_level(world: World, device: DeviceKey, compact: bytes) -> None:
+    policy = Policy(minimum_assurance=ChipAssurance.SIGNATURE)
+    assert judge(world, device.offline_code(compact, NOW), policy=policy).reason == "assurance_too_low"
+
+
+def test_a_token_may_not_name_another_issuers_status_list(world: World, device: DeviceKey) -> None:
+    credential = world.credential(device)
+    foreign = replace(credential, status=replace(credential.status, uri="https://elsewhere.example/status-lists/1"))
+    shown = device.present(world.selective(foreign), [], audience="a", nonce="n", now=NOW)
+    assert judge(world, shown, audience="a", nonce="n").reason == "status_list_foreign"
+
+
+def test_a_token_may_not_claim_another_issuer(world: World, device: DeviceKey) -> None:
+    foreign = world.credential(device, issuer="https://elsewhere.example")
+    shown = device.present(world.selective(foreign), [], audience="a", nonce="n", now=NOW)
+    assert judge(world, shown, audience="a", nonce="n").reason == "issuer_mismatch"
+
+
+def test_the_replay_key_names_the_very_code(world: World, device: DeviceKey, compact: bytes) -> None:
+    one, two = device.offline_code(compact, NOW), device.offline_code(compact, NOW)
+    assert judge(world, one).replay_key == judge(world, one).replay_key
+    assert judge(world, one).replay_key != judge(world, two).replay_key
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "hello", "EC1:", "EC0:", "EC2:ABC", "~", "a~b~c", "EC1:" + "0" * 5000, "x" * 10_000_000, "https://a/~"],
+)
+def test_garbage_gets_a_verdict_too(world: World, text: str) -> None:
+    verdict = judge(world, text)
+    assert verdict.outcome is Outcome.INVALID
+    assert verdict.checks[0].ok is False
+    assert len(verdict.checks) == len(STEPS)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(st.text(max_size=300), st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:").map(lambda t: "EC1:" + t))
+)
+def test_no_text_raises(text: str) -> None:
+    assert judge(_WORLD, text).outcome is Outcome.INVALID
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_one_flipped_bit_of_a_good_code_is_never_valid(data: st.DataObject) -> None:
+    _, good = payload.decode(_GOOD)
+    position = data.draw(st.integers(0, len(good) * 8 - 1))
+    bent = bytearray(good)
+    bent[position // 8] ^= 1 << position % 8
+    verdict = judge(_WORLD, payload.to_text(bytes(bent), payload.Form.OFFLINE))
+    assert verdict.outcome is Outcome.INVALID
+
+
+_WORLD = World()
+_DEVICE = DeviceKey.generate()
+_GOOD = _DEVICE.offline_code(_WORLD.compact(_WORLD.credential(_DEVICE)), NOW.astimezone(UTC))

@@ -1,0 +1,125 @@
+"""A small authority in memory for tests: real keys, real signatures, no server.
+
+`World` makes what an issuer would make; a test bends one thing and asks what `check` says of it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from ecard_card import cwt, sd_jwt, status_token
+from ecard_card.card import ChipAssurance
+from ecard_card.credential import Credential, StatusRef
+from ecard_card.status import EcardStatus
+from ecard_card.status_list import StatusList
+from ecard_keys import trust_list
+from ecard_keys.ephemeral import EphemeralSigner
+from ecard_keys.key import KeyPurpose, KeyRecord
+from ecard_keys.trust import Trust
+from ecard_keys.trust_list import IssuerEntry, TrustList, TrustRoot
+from ecard_sdk.device import DeviceKey
+from ecard_verifier.statuses import StatusSnapshot
+
+NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+ISSUER = "https://issuer.example"
+STATUS_URI = "https://issuer.example/status-lists/{list}"
+LIST_SIZE = 1024
+
+
+def seconds(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+@dataclass
+class World:
+    """One issuer with a key per purpose, three root keys (two must sign), and one status list."""
+
+    issuer: str = ISSUER
+    status_uri: str = STATUS_URI
+    now: datetime = NOW
+    credential_key: EphemeralSigner = field(default_factory=EphemeralSigner)
+    status_key: EphemeralSigner = field(default_factory=EphemeralSigner)
+    event_key: EphemeralSigner = field(default_factory=EphemeralSigner)
+    roots: tuple[EphemeralSigner, ...] = field(default_factory=lambda: tuple(EphemeralSigner() for _ in range(3)))
+
+    @property
+    def root(self) -> TrustRoot:
+        return TrustRoot(tuple(root.public for root in self.roots), 2)
+
+    def records(self) -> tuple[KeyRecord, ...]:
+        return (
+            self.credential_key.record(KeyPurpose.CREDENTIAL),
+            self.status_key.record(KeyPurpose.STATUS),
+            self.event_key.record(KeyPurpose.EVENT),
+        )
+
+    def trust_list(self, keys: Iterable[KeyRecord] | None = None, version: int = 1) -> TrustList:
+        entry = IssuerEntry(self.issuer, self.status_uri, ("000000",), tuple(keys or self.records()))
+        start = self.now - timedelta(minutes=1)
+        return TrustList(version, seconds(start), seconds(self.now + timedelta(days=7)), None, (entry,))
+
+    def trust(self, keys: Iterable[KeyRecord] | None = None) -> Trust:
+        return Trust.of(self.trust_list(keys))
+
+    def trust_document(self, content: TrustList | None = None) -> bytes:
+        draft = trust_list.draft(content or self.trust_list())
+        signers = self.roots[:2]
+        return trust_list.assemble(
+            draft, {root.public: root.sign(root.key_id, [draft.signing_input(root.public)])[0] for root in signers}
+        )
+
+    def credential(self, device: DeviceKey, **changes: object) -> Credential:
+        credential = Credential(
+            issuer=self.issuer,
+            credential_id=secrets.token_bytes(16),
+            device_key=device.point,
+            issued_at=seconds(self.now - timedelta(days=1)),
+            expires_at=seconds(self.now + timedelta(days=365)),
+            status=StatusRef(self.status_uri.replace("{list}", "1"), 1, 7),
+            assurance=ChipAssurance.CHALLENGE,
+            vct=f"{self.issuer}/vct/social-security-card/1",
+            claims={"name": "测试", "birthdate": "1990-01-01", "card_number": "TEST00018"},
+        )
+        return replace(credential, **changes)  # type: ignore[arg-type]
+
+    def compact(self, credential: Credential, signer: EphemeralSigner | None = None) -> bytes:
+        signer = signer or self.credential_key
+        draft = cwt.draft(credential, bytes.fromhex(signer.key_id))
+        return draft.complete(signer.sign(signer.key_id, [draft.signing_input])[0])
+
+    def selective(self, credential: Credential, signer: EphemeralSigner | None = None) -> str:
+        signer = signer or self.credential_key
+        draft = sd_jwt.draft(credential, signer.key_id, lambda: secrets.token_bytes(16))
+        return draft.complete(signer.sign(signer.key_id, [draft.signing_input])[0])
+
+    def status_token(
+        self,
+        values: dict[int, EcardStatus] | None = None,
+        *,
+        issued_at: datetime | None = None,
+        list_id: int = 1,
+        signer: EphemeralSigner | None = None,
+        uri: str | None = None,
+    ) -> str:
+        statuses = StatusList(LIST_SIZE)
+        for index, value in (values or {}).items():
+            statuses.set(index, value)
+        start = issued_at or self.now
+        signer = signer or self.status_key
+        draft = status_token.jwt_draft(
+            uri or self.status_uri.replace("{list}", str(list_id)),
+            statuses,
+            signer.key_id,
+            seconds(start),
+            seconds(start + timedelta(days=1)),
+            60,
+        )
+        return str(draft.complete(signer.sign(signer.key_id, [draft.signing_input])[0]))
+
+    def statuses(
+        self, values: dict[int, EcardStatus] | None = None, issued_at: datetime | None = None
+    ) -> StatusSnapshot:
+        return StatusSnapshot([status_token.parse_jwt(self.status_token(values, issued_at=issued_at))])

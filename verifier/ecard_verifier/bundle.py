@@ -1,0 +1,146 @@
+"""The offline bundle: one JSON document with all that a check needs where there is no network.
+
+    {"format": "ecard-bundle/1", "root": {...}, "trust_list": {...}, "status_lists": ["..."], "made_at": n, "until": n}
+
+Everything in it but `made_at` and `until` is signed, so its carrier is not trusted. Whether its root is the right
+one only a pinned root can tell. `docs/formats/bundle.md` has the format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from ecard_card import jose
+from ecard_card.errors import InvalidInput
+from ecard_keys.trust import Trust
+from ecard_keys.trust_list import TrustRoot, open_trust_list
+from ecard_verifier.statuses import StatusSnapshot, accept_status_token
+
+FORMAT: Final = "ecard-bundle/1"
+ROOT_FORMAT: Final = "ecard-trust-root/1"
+MAX_BUNDLE: Final = 64 << 20
+MAX_LISTS: Final = 4096
+MAX_UNPACKED: Final = 512 << 20  # bytes of all lists; 1,400 million cards have 350 million
+_MAX_TIME: Final = 253402300799  # 9999-12-31T23:59:59Z
+_MEMBERS: Final = {"format", "root", "trust_list", "status_lists", "made_at", "until"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened bundle, ready for `check`. Times are NumericDates.
+
+    After `until` (the earliest end of anything in it) every check says `undecided`. `root_pinned` is False when the
+    bundle vouched for its own root: then a verdict is worth no more than the way the bundle came.
+    """
+
+    trust: Trust
+    statuses: StatusSnapshot
+    made_at: int
+    until: int
+    root_pinned: bool
+
+
+def make_bundle(root: TrustRoot, trust_list: bytes, status_lists: Iterable[str], *, made_at: datetime) -> bytes:
+    """The bundle of a trust list document and status list tokens (JWT). Each is checked as a reader would.
+
+    Raises what `open_bundle` raises: nobody should carry a bundle that does not open.
+    """
+    now = int(made_at.timestamp())
+    content: dict[str, object] = {
+        "format": FORMAT,
+        "root": root_to_json(root),
+        "trust_list": jose.parse_json(trust_list, limit=4 << 20),
+        "status_lists": list(status_lists),
+        "made_at": now,
+        "until": _MAX_TIME,
+    }
+    content["until"] = open_bundle(jose.dump_json(content), made_at, root).until
+    return jose.dump_json(content)
+
+
+def open_bundle(data: bytes, now: datetime, root: TrustRoot | None = None) -> Bundle:
+    """Open `data`; `now` is aware UTC; `root` pins the trust root (else the bundle's own is taken).
+
+    Raises `InvalidInput` `bad_bundle`, or the reason for which a part of it is refused (`trust_undersigned`,
+    `status_list_foreign`, `bad_signature`, ...). An old bundle opens: its checks then say `undecided`.
+    """
+    content = _members(data)
+    made_at, until = _time(content["made_at"]), _time(content["until"])
+    own_root = root_from_json(content["root"])
+    # Whether things have expired is for the check to say, at its own time. What is dated ahead of us is not opened.
+    seconds = min(int(now.timestamp()), made_at)
+    document = jose.dump_json(_object(content["trust_list"]))
+    trust_list = open_trust_list(document, root or own_root, now=seconds)
+    trust = Trust.of(trust_list)
+    texts = content["status_lists"]
+    if not isinstance(texts, list) or len(texts) > MAX_LISTS:
+        raise InvalidInput("bad_bundle", "status_lists is a list of at most 4096 tokens")
+    tokens, unpacked = [], 0
+    for text in texts:
+        if not isinstance(text, str):
+            raise InvalidInput("bad_bundle", "a status list token is a text")
+        token = accept_status_token(text, trust, datetime.fromtimestamp(seconds, UTC))
+        unpacked += token.statuses.size * token.statuses.bits // 8
+        if unpacked > MAX_UNPACKED:
+            raise InvalidInput("bad_bundle", "the status lists unpack to more than is allowed")
+        tokens.append(token)
+    until = min(until, trust_list.expires_at, *(token.expires_at for token in tokens))
+    snapshot = StatusSnapshot(replace(token, expires_at=min(token.expires_at, until)) for token in tokens)
+    return Bundle(trust, snapshot, made_at, until, root is not None)
+
+
+def root_to_json(root: TrustRoot) -> dict[str, object]:
+    """The `ecard-trust-root/1` form: what is pinned in a file."""
+    keys = [jose.public_jwk(point[1:33], point[33:]) for point in root.keys]
+    return {"format": ROOT_FORMAT, "version": root.version, "threshold": root.threshold, "keys": keys}
+
+
+def root_from_json(value: object) -> TrustRoot:
+    """Inverse of `root_to_json`; `version` may be left out. Raises `InvalidInput` `bad_trust_root`."""
+    members = value if isinstance(value, dict) else {}
+    keys, threshold, version = members.get("keys"), members.get("threshold"), members.get("version", 1)
+    if members.get("format") != ROOT_FORMAT or not isinstance(keys, list) or not 1 <= len(keys) <= 16:
+        raise InvalidInput("bad_trust_root", "want an ecard-trust-root/1 object with 1 to 16 keys")
+    if type(threshold) is not int or type(version) is not int:
+        raise InvalidInput("bad_trust_root", "threshold and version are whole numbers")
+    return TrustRoot(tuple(jose.parse_public_jwk(key) for key in keys), threshold, version)
+
+
+def read_root(data: bytes) -> TrustRoot:
+    """The trust root of a root file. Raises `InvalidInput` `bad_json`, `bad_jwk` or `bad_trust_root`."""
+    return root_from_json(jose.parse_json(data))
+
+
+def _members(data: bytes) -> Mapping[str, object]:
+    try:
+        content = jose.parse_json(data, limit=MAX_BUNDLE)
+    except InvalidInput as error:
+        raise InvalidInput("bad_bundle", f"the bundle does not parse: {error.detail}") from None
+    if not isinstance(content, dict) or content.keys() != _MEMBERS or content["format"] != FORMAT:
+        raise InvalidInput("bad_bundle", "not an ecard-bundle/1 document")
+    return content
+
+
+def _object(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise InvalidInput("bad_bundle", "an object was expected")
+    return value
+
+
+def _time(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= _MAX_TIME:
+        raise InvalidInput("bad_bundle", "a time is a NumericDate")
+    return value
+
+
+__all__ = [
+    "Bundle",
+    "make_bundle",
+    "open_bundle",
+    "read_root",
+    "root_from_json",
+    "root_to_json",
+]

@@ -1,0 +1,225 @@
+"""The check: what was shown, whom we trust, what we know of statuses, the time, the policy → a verdict.
+
+Pure: no network, no database, no clock. The counter service, the offline SDK and the issuer (on its own drafts)
+call this very function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from ecard_card.errors import CheckFailed, EcardError
+from ecard_card.sd_jwt import SdJwt
+from ecard_card.status import EcardStatus
+from ecard_keys.key import KeyPurpose
+from ecard_keys.trust import Trust, TrustedKey
+from ecard_keys.verify import load_public_key, verify
+from ecard_verifier.policy import Policy
+from ecard_verifier.presented import Issued, Shown, read, read_issued
+from ecard_verifier.statuses import CredentialSource, Statuses, StatusReading, belongs_to, list_uri
+from ecard_verifier.verdict import OUTCOMES, CheckLine, Outcome, Verdict, outcome_of
+
+STEPS = (
+    "read",
+    "credential",
+    "trust",
+    "issuer signature",
+    "issuer key",
+    "validity",
+    "holder signature",
+    "freshness",
+    "audience",
+    "status",
+    "chip assurance",
+)
+_DEFAULT = Policy()
+
+
+def check(
+    presented: str,
+    trust: Trust | None,
+    statuses: Statuses,
+    now: datetime,
+    policy: Policy = _DEFAULT,
+    *,
+    credentials: CredentialSource | None = None,
+    audience: str | None = None,
+    nonce: str | None = None,
+) -> Verdict:
+    """Judge a code or token. Never raises on hostile input; never `valid` without every step below.
+
+     1. **Read** `presented` as an `EC1:` code, an `EC0:` code or an SD-JWT with key binding (docs/formats/).
+     2. **Credential**: take it from the code, or resolve the reference through `credentials`; parse it strictly.
+     3. **Trust**: the trust list is current, and names a credential key for the `kid`.
+     4. **Issuer signature** by that key (RFC 9052 §4.4, RFC 7515 §5.2); of several keys with one kid, any.
+     5. **Issuer key**: that key might sign credentials at the time of issue; the issuer is the one claimed.
+     6. **Validity**: issued, not before, expires (RFC 8392 §3.1, RFC 9901), `policy.skew` both ways.
+     7. **Holder signature** by the device key the issuer bound (RFC 8747, RFC 9901 §4.3).
+     8. **Freshness** of what the holder signed: not from the future, not older than `policy.code_life`.
+     9. **Audience** and nonce, where the holder's signature or the relying party names them.
+    10. **Status**: known, recent enough, and not suspended or ended (Token Status List §8.3; after the signatures).
+    11. **Chip assurance** of the binding is at least what the policy demands.
+
+    `now` is aware UTC. `audience` and `nonce` are what this verifier is called and has asked. A replayed code is
+    not seen here: hand `replay_key` to a replay guard.
+    """
+    walk = _Walk(int(now.timestamp()), policy)
+    issued: Issued | None = None
+    shown: Shown | None = None
+    key: TrustedKey | None = None
+    reading: StatusReading | None = None
+    try:
+        walk.at = 1
+        shown, credential = read(presented, credentials)
+        walk.at = 2
+        issued = read_issued(credential)
+        if shown.credential_id is not None and shown.credential_id != issued.credential_id:
+            raise CheckFailed("unknown_credential", "the reference was resolved to another credential")
+        key = walk.issuer(issued, trust)
+        walk.at = 6
+        walk.in_validity(issued)
+        walk.at = 7
+        device_key = load_public_key(issued.device_key)
+        if not verify(device_key, shown.signing_input, shown.signature, low_s=shown.low_s):
+            raise CheckFailed("bad_holder_signature", "not signed by the device key in the credential")
+        walk.at = 8
+        walk.fresh(shown)
+        walk.at = 9
+        walk.addressed(shown, audience, nonce)
+        walk.at = 10
+        reading = statuses.read(_status_uri(issued, key), issued.status_index)
+        reason = walk.status(reading)
+        walk.at = 11
+        if issued.assurance < policy.minimum_assurance:
+            raise CheckFailed("assurance_too_low", f"the chip was proven as {issued.assurance.label} only")
+        outcome, checks = OUTCOMES[reason], _PASSED
+    except EcardError as error:
+        reason, outcome, checks = error.code, outcome_of(error), walk.stopped_by(error)
+    proven = key is not None and issued is not None
+    return Verdict(
+        outcome=outcome,
+        reason=reason,
+        checks=checks,
+        status_as_of=datetime.fromtimestamp(reading.as_of, UTC) if reading else None,
+        chip_assurance=issued.assurance if proven and issued else None,
+        issuer=key.issuer.issuer if key else None,
+        credential_id=issued.credential_id if proven and issued else None,
+        replay_key=(issued.credential_id or b"") + shown.instance if proven and issued and shown else None,
+        code_expires_at=_code_expiry(shown, policy) if shown and reading else None,
+        claims=issued.claims if outcome in (Outcome.VALID, Outcome.CHECK) and issued else {},
+    )
+
+
+def check_credential(credential: bytes | SdJwt, trust: Trust, now: datetime, policy: Policy = _DEFAULT) -> Issued:
+    """Steps 2 to 6 on a credential alone, as the issuer asks of its own draft. Raises; gives no verdict."""
+    walk = _Walk(int(now.timestamp()), policy)
+    issued = read_issued(credential)
+    key = walk.issuer(issued, trust)
+    walk.in_validity(issued)
+    _status_uri(issued, key)
+    load_public_key(issued.device_key)
+    return issued
+
+
+_PASSED = tuple(CheckLine(number, name, True) for number, name in enumerate(STEPS, 1))
+_NOT_REACHED = tuple(CheckLine(number, name, None) for number, name in enumerate(STEPS, 1))
+
+
+class _Walk:
+    """The steps' shared facts (time, policy), and at which step we are."""
+
+    __slots__ = ("_now", "_policy", "at")
+
+    def __init__(self, seconds: int, policy: Policy) -> None:
+        self._now = seconds
+        self._policy = policy
+        self.at = 1
+
+    def stopped_by(self, error: EcardError) -> tuple[CheckLine, ...]:
+        """A line per step: those behind us, the one that refused, and those never reached."""
+        failed = CheckLine(self.at, STEPS[self.at - 1], False, str(error))
+        return (*_PASSED[: self.at - 1], failed, *_NOT_REACHED[self.at :])
+
+    def issuer(self, issued: Issued, trust: Trust | None) -> TrustedKey:
+        """Steps 3 to 5."""
+        self.at = 3
+        candidates = self._candidates(issued.kid, trust)
+        self.at = 4
+        for key in candidates:
+            if verify(key.key, issued.signing_input, issued.signature, low_s=issued.low_s):
+                break
+        else:
+            raise CheckFailed("bad_signature", "not signed by the issuer key that it names")
+        self.at = 5
+        refusal = key.accepts(issued.issued_at)
+        if refusal is not None:
+            raise CheckFailed(refusal, "the issuer's key may not have signed this then")
+        if issued.issuer is not None and issued.issuer != key.issuer.issuer:
+            raise CheckFailed("issuer_mismatch", "iss is not the issuer that the signing key belongs to")
+        return key
+
+    def _candidates(self, kid: str, trust: Trust | None) -> Sequence[TrustedKey]:
+        if trust is None:
+            raise CheckFailed("trust_missing", "this verifier has no trust list")
+        if trust.issued_at > self._now + self._policy.skew:
+            raise CheckFailed("clock_behind", "our clock is behind the trust list's date")
+        if trust.expires_at < self._now - self._policy.skew:
+            raise CheckFailed("trust_expired", "the trust list has expired")
+        candidates = trust.candidates(kid, KeyPurpose.CREDENTIAL)
+        if not candidates:
+            if any(trust.candidates(kid, purpose) for purpose in KeyPurpose):
+                raise CheckFailed("key_wrong_purpose", "the key it names may not sign credentials")
+            raise CheckFailed("unknown_key", "no issuer on the trust list has this key")
+        return candidates
+
+    def in_validity(self, issued: Issued) -> None:
+        skew = self._policy.skew
+        if max(issued.issued_at, issued.not_before) > self._now + skew:
+            raise CheckFailed("not_yet_valid", "the credential is not valid yet")
+        if issued.expires_at < self._now - skew:
+            raise CheckFailed("expired", "the credential has expired")
+
+    def fresh(self, shown: Shown) -> None:
+        if shown.issued_at > self._now + self._policy.skew:
+            raise CheckFailed("code_from_future", "the device signed at a time that has not come")
+        if shown.issued_at < self._now - self._policy.code_life - self._policy.skew:
+            raise CheckFailed("code_expired", "the device signed too long ago")
+
+    def addressed(self, shown: Shown, audience: str | None, nonce: str | None) -> None:
+        if shown.audience is None and self._policy.audience_required:
+            raise CheckFailed("audience_missing", "this policy wants a code made for this verifier")
+        if shown.audience is not None and shown.audience != audience:
+            raise CheckFailed("wrong_audience", "made for another verifier")
+        if shown.nonce != nonce:
+            raise CheckFailed("wrong_nonce", "not an answer to this verifier's challenge")
+
+    def status(self, reading: StatusReading) -> str:
+        """`ok` or `status_aging`; raises for every other reading."""
+        if reading.value == EcardStatus.INVALID:  # final: true however old the list is
+            raise CheckFailed("ended", "the e-card was cancelled or its card replaced")
+        age = self._now - reading.as_of
+        if age < -self._policy.skew:
+            raise CheckFailed("clock_behind", "our clock is behind the status list's date")
+        if reading.expires_at is not None and reading.expires_at < self._now - self._policy.skew:
+            raise CheckFailed("status_expired", "the status list has expired")
+        if age > self._policy.status_usable:
+            raise CheckFailed("status_stale", "the status is older than the policy can use")
+        if reading.value == EcardStatus.SUSPENDED:
+            raise CheckFailed("suspended", "the card is reported lost or locked")
+        if reading.value != EcardStatus.VALID:
+            raise CheckFailed("status_not_understood", "a status value that we do not know")
+        return "ok" if age <= self._policy.status_fresh else "status_aging"
+
+
+def _status_uri(issued: Issued, key: TrustedKey) -> str:
+    template = key.issuer.status_uri
+    if issued.status_list is not None:
+        return list_uri(template, issued.status_list)
+    if issued.status_uri is None or not belongs_to(issued.status_uri, template):
+        raise CheckFailed("status_list_foreign", "the status uri is not one of the issuer's")
+    return issued.status_uri
+
+
+def _code_expiry(shown: Shown, policy: Policy) -> datetime:
+    return datetime.fromtimestamp(shown.issued_at + policy.code_life + policy.skew, UTC)

@@ -1,0 +1,1 @@
+"""Commands of the verifier; each module has `register(subparsers)`."""

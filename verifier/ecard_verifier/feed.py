@@ -1,0 +1,249 @@
+"""The live feed's messages: Security Event Tokens (RFC 8417) that carry every change a verifier must know.
+
+One stream, counted without gaps from 1. The issuer drafts events with this module, verifiers read them with it, so
+that the two cannot drift apart. `docs/formats/feed.md` has the wire format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final, Protocol, TypeVar
+
+from ecard_card import cwt, jose
+from ecard_card.errors import CheckFailed, InvalidInput
+from ecard_card.jose import CompactJws, UnsignedJws
+from ecard_card.status import CardChange, EcardStatus
+from ecard_keys.key import KeyPurpose
+from ecard_keys.trust import Trust
+from ecard_keys.verify import verify_jws
+from ecard_verifier.statuses import belongs_to
+
+EVENT_TYPE: Final = "secevent+jwt"
+STREAM: Final = "0"
+MAX_EVENT: Final = 16_384  # characters of one JWS
+SKEW: Final = 60  # seconds by which clocks may differ
+_PATH: Final = "/secevent/ecard/event-type/"
+_MAX_INTEGER: Final = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialIssued:
+    """A new credential; `cwt` is the compact twin, as a short code names it."""
+
+    cwt: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """The status of one list entry from now on. `change` and `sequence` say which event of the card it was."""
+
+    status: EcardStatus
+    uri: str
+    index: int
+    change: CardChange
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrustListPublished:
+    """A newer trust list can be fetched."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedBeat:
+    """At `at` (NumericDate) the stream had no event beyond the beat's own `seq`. Not stored, not counted."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class OtherEvent:
+    """An event type of a later version. It takes its place in the count and changes no status and no credential."""
+
+    name: str
+
+
+EventBody = CredentialIssued | StatusChanged | TrustListPublished | FeedBeat | OtherEvent
+
+_NAMES: Final[Mapping[type, str]] = {
+    CredentialIssued: "credential-issued",
+    StatusChanged: "status-changed",
+    TrustListPublished: "trust-list-published",
+    FeedBeat: "feed-beat",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """One message of the feed. `status_uri` is its issuer's template, set by `verify_event`."""
+
+    issuer: str
+    event_id: str
+    issued_at: int
+    seq: int
+    body: EventBody
+    jws: CompactJws = field(repr=False, compare=False)
+    stream: str = STREAM
+    status_uri: str = ""
+
+
+class FeedSource(Protocol):
+    """Where the messages come from."""
+
+    def events(self, since: int, /) -> Iterator[str]:
+        """Every event after `since` in order and beats between, each a compact JWS, until the connection ends.
+
+        Raises `Unavailable` `feed_unavailable`.
+        """
+        ...
+
+
+def draft_event(
+    body: EventBody, *, issuer: str, kid: str, event_id: str, issued_at: int, seq: int, stream: str = STREAM
+) -> UnsignedJws:
+    """The unsigned SET of `body`: sign `signing_input` with an `event` key and `complete` it.
+
+    `event_id` (`jti`) is new for each event; `issued_at` is a NumericDate; a beat's `seq` is the highest stored one.
+    Raises `InvalidInput` `bad_event` for what a follower would refuse to read: once stored, it would stop them all.
+    """
+    _body(_name(body), _members(body))
+    claims = {
+        "iss": issuer,
+        "jti": event_id,
+        "iat": issued_at,
+        "feed": {"stream": stream, "seq": seq},
+        "events": {issuer + _PATH + _name(body): _members(body)},
+    }
+    header = {"alg": "ES256", "kid": kid, "typ": EVENT_TYPE}
+    return UnsignedJws(jose.compact_signing_input(header, claims))
+
+
+def parse_event(text: str) -> FeedEvent:
+    """Reads a message strictly; unknown members are left alone, for later versions. Believes nothing yet.
+
+    Raises `InvalidInput` `bad_event`, or the codes of `ecard_card.jose.parse_compact`.
+    """
+    jws = jose.parse_compact(text, typ=EVENT_TYPE, limit=MAX_EVENT)
+    claims = _typed(jose.parse_json(jws.payload, limit=MAX_EVENT), dict)
+    feed = _typed(claims.get("feed"), dict)
+    events = _typed(claims.get("events"), dict)
+    issuer = _text(claims.get("iss"))
+    if len(events) != 1:
+        raise InvalidInput("bad_event", "want exactly one event in a token")
+    ((name, members),) = events.items()
+    if not name.startswith(issuer + _PATH):
+        raise InvalidInput("bad_event", "the event type is not one of the issuer's")
+    body = _body(name[len(issuer + _PATH) :], _typed(members, dict))
+    seq = _whole(feed.get("seq"))
+    if seq == 0 and not isinstance(body, FeedBeat):
+        raise InvalidInput("bad_event", "events are counted from 1")
+    return FeedEvent(
+        issuer=issuer,
+        event_id=_text(claims.get("jti")),
+        issued_at=_whole(claims.get("iat")),
+        seq=seq,
+        body=body,
+        jws=jws,
+        stream=_text(feed.get("stream")),
+    )
+
+
+def verify_event(text: str, trust: Trust | None, now: datetime) -> FeedEvent:
+    """The event, once its signature, signer, time and subject hold. `now` is aware UTC.
+
+    Raises `InvalidInput` for its form; `CheckFailed` `trust_missing`, `trust_expired`, `unknown_key`,
+    `bad_signature`, the key's own reason, `issuer_mismatch`, `event_from_future`, `status_list_foreign`,
+    `key_wrong_purpose`.
+    """
+    event = parse_event(text)
+    seconds = int(now.timestamp())
+    if trust is None:
+        raise CheckFailed("trust_missing", "this verifier has no trust list")
+    if trust.expires_at < seconds - SKEW:
+        raise CheckFailed("trust_expired", "the trust list has expired")
+    candidates = trust.candidates(_text(event.jws.header.get("kid")), KeyPurpose.EVENT)
+    if not candidates:
+        raise CheckFailed("unknown_key", "no issuer on the trust list has this event key")
+    signer = next((key for key in candidates if verify_jws(event.jws, key.key)), None)
+    if signer is None:
+        raise CheckFailed("bad_signature", "the event is not signed by the key it names")
+    body = event.body
+    # A beat speaks of the present: it needs a key that may sign at `at`, whatever `iat` its signer wrote.
+    refusal = signer.accepts(max(event.issued_at, body.at) if isinstance(body, FeedBeat) else event.issued_at)
+    if refusal is not None:
+        raise CheckFailed(refusal, "the key may not have signed this event then")
+    if event.issuer != signer.issuer.issuer:
+        raise CheckFailed("issuer_mismatch", "iss is not the issuer that the signing key belongs to")
+    if max(event.issued_at, body.at if isinstance(body, FeedBeat) else 0) > seconds + SKEW:
+        raise CheckFailed("event_from_future", "the event is dated ahead of our clock")
+    if isinstance(body, StatusChanged) and not belongs_to(body.uri, signer.issuer.status_uri):
+        raise CheckFailed("status_list_foreign", "the event speaks of a list that is not its signer's")
+    return replace(event, status_uri=signer.issuer.status_uri)
+
+
+def _name(body: EventBody) -> str:
+    return body.name if isinstance(body, OtherEvent) else _NAMES[type(body)]
+
+
+def _members(body: EventBody) -> dict[str, object]:
+    match body:
+        case CredentialIssued(data):
+            return {"cwt": jose.b64url_encode(data)}
+        case StatusChanged(status, uri, index, change, sequence):
+            where = {"uri": uri, "idx": index}
+            return {"status": int(status), "status_list": where, "card_event": change.value, "sequence": sequence}
+        case TrustListPublished(version):
+            return {"version": version}
+        case FeedBeat(at):
+            return {"at": at}
+        case OtherEvent():
+            return {}
+
+
+def _body(name: str, members: Mapping[str, object]) -> EventBody:
+    match name:
+        case "credential-issued":
+            data = jose.b64url_decode(_text(members.get("cwt"), 2048))
+            cwt.parse(data)
+            return CredentialIssued(data)
+        case "status-changed":
+            reference = _typed(members.get("status_list"), dict)
+            try:
+                status = EcardStatus(_whole(members.get("status")))
+                change = CardChange(_text(members.get("card_event")))
+            except ValueError:
+                raise InvalidInput("bad_event", "a status or change that does not exist") from None
+            uri, index = _text(reference.get("uri")), _whole(reference.get("idx"))
+            return StatusChanged(status, uri, index, change, _whole(members.get("sequence")))
+        case "trust-list-published":
+            return TrustListPublished(_whole(members.get("version")))
+        case "feed-beat":
+            return FeedBeat(_whole(members.get("at")))
+        case _:
+            return OtherEvent(name)
+
+
+_T = TypeVar("_T")
+
+
+def _typed(value: object, kind: type[_T]) -> _T:
+    if not isinstance(value, kind):
+        raise InvalidInput("bad_event", "a member is missing or of another type")
+    return value
+
+
+def _text(value: object, limit: int = 512) -> str:
+    text = _typed(value, str)
+    if not 1 <= len(text) <= limit:
+        raise InvalidInput("bad_event", "a text is empty or too long")
+    return text
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= _MAX_INTEGER:
+        raise InvalidInput("bad_event", "want a whole number")
+    return value

@@ -1,0 +1,128 @@
+"""The loop that keeps a mirror beside its feed: listen, verify, fold; begin again when anything is odd."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ecard_card.errors import CheckFailed, EcardError
+from ecard_verifier.feed import FeedBeat, FeedEvent, FeedSource, TrustListPublished, verify_event
+from ecard_verifier.mirror import Mirror
+from ecard_verifier.trust_source import TrustProvider
+
+LOGGER: Final = logging.getLogger("ecard.feed")
+FIRST_WAIT: Final = 0.05  # seconds
+LONGEST_WAIT: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerState:
+    """What an operator wants to see. `last_beat` is the NumericDate in the last beat that was reached."""
+
+    connected: bool
+    position: int
+    last_beat: int | None
+    last_error: str | None  # a stable code
+    reconnects: int
+
+
+class Follower:
+    """Follows `source` into `mirror` in a thread of its own, between `start` and `stop`.
+
+    Anything wrong (signature, order, form, silence) ends the connection; the mirror keeps what it has, its `as_of`
+    stops, and the policy's ages do the rest. Waits 0.05 s before the next try, doubling to 2 s, with jitter.
+    """
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        source: FeedSource,
+        trust: TrustProvider,
+        clock: Callable[[], datetime],
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._mirror, self._source, self._trust, self._clock = mirror, source, trust, clock
+        self._jitter = jitter
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._connected = False
+        self._last_beat: int | None = None
+        self._last_error: str | None = None
+        self._tries = 0
+
+    def start(self) -> None:
+        """Begin to follow. A follower starts once."""
+        self._thread = threading.Thread(target=self.run, name="ecard-feed", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 10) -> None:
+        """End at the next message, at the latest after the source's own timeout; waits for it up to `timeout` s."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    @property
+    def state(self) -> FollowerState:
+        return FollowerState(
+            self._connected, self._mirror.position, self._last_beat, self._last_error, max(0, self._tries - 1)
+        )
+
+    def run(self) -> None:
+        """The loop itself, until `stop`."""
+        wait = FIRST_WAIT
+        while not self._stop.is_set():
+            self._tries += 1
+            heard = False
+            try:
+                heard = self._listen()
+            except EcardError as error:
+                heard = self._connected
+                self._last_error = error.code
+            except Exception as error:  # noqa: BLE001 - a thread that dies quietly would never come back
+                self._last_error = "internal_fault"
+                LOGGER.error("the feed's follower stumbled: %s", type(error).__name__)
+            finally:
+                self._connected = False
+                self._mirror.disconnected()
+            wait = FIRST_WAIT if heard else min(LONGEST_WAIT, wait * 2)
+            self._stop.wait(wait * (0.5 + self._jitter() / 2))
+
+    def _listen(self) -> bool:
+        """One connection. True if something on it was good."""
+        self._trust.maintain()
+        # The last event is asked for once more: if it is not the same any more, the issuer's stream was set back.
+        messages = self._source.events(max(0, self._mirror.position - 1))
+        try:
+            for text in messages:
+                if self._stop.is_set():
+                    break
+                event = self._verified(text)
+                self._mirror.apply(event)
+                self._connected = True
+                self._react(event)
+        finally:
+            if isinstance(messages, Generator):
+                messages.close()  # ends the connection now, not when the garbage is collected
+        return self._connected
+
+    def _verified(self, text: str) -> FeedEvent:
+        try:
+            return verify_event(text, self._trust.current(), self._clock())
+        except CheckFailed as error:
+            if error.code not in ("unknown_key", "trust_missing", "trust_expired") or not self._trust.refresh():
+                raise
+            return verify_event(text, self._trust.current(), self._clock())
+
+    def _react(self, event: FeedEvent) -> None:
+        if isinstance(event.body, TrustListPublished):
+            self._trust.published(event.body.version)
+        elif isinstance(event.body, FeedBeat):
+            if self._mirror.live:
+                self._last_beat, self._last_error = event.body.at, None
+            self._trust.maintain()

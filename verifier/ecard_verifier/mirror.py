@@ -1,0 +1,191 @@
+"""The live mirror: the fold of one issuer's feed, in a file or in memory. Answers `check` without any network.
+
+It can be thrown away and folded again at any time. It never says more than the feed has said: without a beat that it
+has reached it knows no status, and every reading carries the time as of which it is known.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from ecard_card import cwt
+from ecard_card.errors import CheckFailed, InvalidInput, Unavailable
+from ecard_card.status import EcardStatus
+from ecard_verifier.feed import SKEW, STREAM, CredentialIssued, FeedBeat, FeedEvent, StatusChanged
+from ecard_verifier.statuses import StatusReading, belongs_to
+
+#: Entries of one status list; an index at or beyond it is nobody's.
+LIST_SIZE: Final = 1 << 20
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS fold (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    issuer TEXT NOT NULL, template TEXT NOT NULL, position INTEGER NOT NULL, last_event TEXT NOT NULL,
+    as_of INTEGER NOT NULL, beaten INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS status (
+    list INTEGER NOT NULL, idx INTEGER NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (list, idx)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS credential (id BLOB PRIMARY KEY, cwt BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Mirror:
+    """Implements `Statuses` and `CredentialSource`. Safe to use from several threads.
+
+    `path` is an SQLite file or `:memory:`. `issuer` is the one whose feed is folded; without it, the issuer of the
+    first event. Raises `Unavailable` `mirror_unavailable` when the file fails.
+    """
+
+    def __init__(self, path: str | Path = ":memory:", *, issuer: str | None = None, list_size: int = LIST_SIZE) -> None:
+        self._lock = threading.RLock()
+        self._list_size = list_size
+        self._issuer, self._template, self._last_event = issuer, "", ""
+        self._position = self._as_of = 0
+        self._beaten = False
+        self._live = False
+        with _wrapped():
+            self._db = sqlite3.connect(str(path), check_same_thread=False, isolation_level=None, timeout=5)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.executescript(_SCHEMA)
+            row = self._db.execute("SELECT issuer, template, position, last_event, as_of, beaten FROM fold").fetchone()
+        if row is not None:
+            if issuer is not None and row[0] != issuer:
+                raise Unavailable("mirror_foreign", "this mirror file was folded from another issuer's feed")
+            self._issuer, self._template, self._position, self._last_event, self._as_of = row[:5]
+            self._beaten = bool(row[5])
+
+    @property
+    def position(self) -> int:
+        """`seq` of the last event folded in; 0 before the first."""
+        return self._position
+
+    @property
+    def as_of(self) -> int | None:
+        """NumericDate as of which all statuses are known, or None before the first beat."""
+        return self._as_of if self._beaten else None
+
+    @property
+    def live(self) -> bool:
+        """Whether the last thing heard on a standing connection was a beat that the mirror has reached."""
+        return self._live
+
+    def disconnected(self) -> None:
+        """The feed is no longer heard: what the mirror does not know may exist all the same."""
+        self._live = False
+
+    def apply(self, event: FeedEvent) -> bool:
+        """Fold in an event that `verify_event` has let through. False if it changed nothing because it is known.
+
+        Raises `CheckFailed` and changes nothing: `issuer_mismatch`, `feed_gap` (an event is missing before this
+        one), `feed_rolled_back` (the issuer's stream is shorter than, or other than, what was folded).
+        """
+        with self._lock:
+            if self._issuer not in (None, event.issuer) or event.stream != STREAM or not event.status_uri:
+                raise CheckFailed("issuer_mismatch", "an event of another issuer or stream")
+            if isinstance(event.body, FeedBeat):
+                return self._beat(event, event.body.at)
+            if event.seq == self._position and event.event_id != self._last_event:
+                raise CheckFailed("feed_rolled_back", "another event has the number of one that was folded in")
+            if event.seq <= self._position:
+                return False
+            if event.seq != self._position + 1:
+                raise CheckFailed("feed_gap", "an event is missing before this one")
+            # Whoever has an old key can still write old dates: nothing new may be dated before what is known.
+            if event.issued_at + SKEW < self._as_of:
+                raise CheckFailed("feed_rolled_back", "an event dated before the time as of which all is known")
+            self._save(event, event.seq, event.event_id, max(self._as_of, event.issued_at), self._beaten)
+            return True
+
+    def _beat(self, event: FeedEvent, at: int) -> bool:
+        if event.seq > self._position:
+            self._live = False
+            return False  # the events before it are still to come
+        if event.seq < self._position:
+            self._live = False
+            if at > self._as_of + SKEW:
+                raise CheckFailed("feed_rolled_back", "the issuer's stream is shorter than what was folded in")
+            return False  # an old beat, heard again on the way to the last event
+        if self._beaten and at <= self._as_of:
+            self._live = at == self._as_of
+            return False
+        self._save(event, self._position, self._last_event, max(self._as_of, at), True)
+        self._live = True
+        return True
+
+    def _save(self, event: FeedEvent, position: int, last_event: str, as_of: int, beaten: bool) -> None:
+        """One transaction for the event and the place in the feed, then the same in memory."""
+        with _wrapped(), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            if isinstance(event.body, StatusChanged):
+                # Invalid is final, in whatever order an issuer may ever say otherwise.
+                self._db.execute(
+                    "INSERT INTO status VALUES (?, ?, ?)"
+                    " ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> ?",
+                    (
+                        _number(event.body.uri, event.status_uri),
+                        event.body.index,
+                        int(event.body.status),
+                        int(EcardStatus.INVALID),
+                    ),
+                )
+            elif isinstance(event.body, CredentialIssued):
+                data = event.body.cwt
+                self._db.execute(
+                    "INSERT OR REPLACE INTO credential VALUES (?, ?)", (cwt.parse(data).credential_id, data)
+                )
+            self._db.execute(
+                "INSERT OR REPLACE INTO fold VALUES (1, ?, ?, ?, ?, ?, ?)",
+                (event.issuer, event.status_uri, position, last_event, as_of, beaten),
+            )
+        self._issuer, self._template, self._position = event.issuer, event.status_uri, position
+        self._last_event, self._as_of, self._beaten = last_event, as_of, beaten
+
+    def read(self, uri: str, index: int) -> StatusReading:
+        """See `Statuses.read`. An entry of which the feed has said nothing is valid, once a beat was reached."""
+        with self._lock:
+            if not self._beaten:
+                raise CheckFailed("status_unknown", "the mirror has not caught up with its feed yet")
+            if not belongs_to(uri, self._template):
+                raise CheckFailed("status_unknown", "the list is not one of the issuer's that this mirror follows")
+            if not 0 <= index < self._list_size:
+                raise InvalidInput("status_index_out_of_range", "no list has this index")
+            with _wrapped():
+                row = self._db.execute(
+                    "SELECT value FROM status WHERE list = ? AND idx = ?", (_number(uri, self._template), index)
+                ).fetchone()
+            return StatusReading(row[0] if row else int(EcardStatus.VALID), self._as_of, None)
+
+    def get(self, credential_id: bytes, /) -> bytes | None:
+        """See `CredentialSource.get`. Raises `CheckFailed` `mirror_behind` where it cannot know that there is none."""
+        with self._lock:
+            with _wrapped():
+                row = self._db.execute("SELECT cwt FROM credential WHERE id = ?", (credential_id,)).fetchone()
+            if row is None and not self._live:
+                raise CheckFailed("mirror_behind", "the credential may be newer than what this mirror has heard")
+            return bytes(row[0]) if row else None
+
+    def close(self) -> None:
+        """Give the file back. Nothing may be asked afterwards."""
+        with self._lock, _wrapped():
+            self._db.close()
+
+
+def _number(uri: str, template: str) -> int:
+    """Entries are kept by list number, so that a moved status host does not hide what is known."""
+    head, _, tail = template.partition("{list}")
+    return int(uri[len(head) : len(uri) - len(tail)])
+
+
+@contextmanager
+def _wrapped() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error:
+        raise Unavailable("mirror_unavailable", "the mirror's file cannot be read or written") from None

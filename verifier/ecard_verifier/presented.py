@@ -1,0 +1,171 @@
+"""The three things a holder can show, brought to one shape: `EC1:` code, `EC0:` code, SD-JWT with key binding.
+
+Reading is not believing: everything in a `Presented` is a claim until `check` has walked its steps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ecard_card import cwt, jose, sd_jwt
+from ecard_card.card import ChipAssurance
+from ecard_card.errors import CheckFailed, InvalidInput
+from ecard_qr import payload
+from ecard_qr.frame import OfflineFrame, OnlineFrame
+from ecard_verifier.statuses import CredentialSource
+
+#: Longer texts are not ours: a whole SD-JWT presentation has about 3 kB.
+MAX_PRESENTED = 32_768
+
+
+# Not frozen: two of these are made in every check, and freezing costs a microsecond each.
+@dataclass(slots=True)
+class Issued:
+    """What the issuer signed, whatever the format."""
+
+    kid: str
+    signing_input: bytes
+    signature: bytes
+    low_s: bool  # our own formats are not malleable; JOSE's ECDSA is
+    issuer: str | None  # None: the key says who (CWT)
+    issued_at: int
+    not_before: int
+    expires_at: int
+    device_key: bytes
+    status_uri: str | None  # None: `status_list` under the issuer's template (CWT)
+    status_list: int | None
+    status_index: int
+    assurance: ChipAssurance
+    credential_id: bytes | None
+    claims: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+
+@dataclass(slots=True)
+class Shown:
+    """What the holder's device signed over it. `instance` tells two showings of one credential apart."""
+
+    signing_input: bytes
+    signature: bytes
+    low_s: bool
+    issued_at: int
+    audience: str | None
+    nonce: str | None  # a verifier's challenge (key-binding JWT); None for a code
+    instance: bytes
+    credential_id: bytes | None = None  # the credential that a short code names
+
+
+def read(text: str, credentials: CredentialSource | None) -> tuple[Shown, bytes | sd_jwt.SdJwt]:
+    """The holder's part of `text` and the credential it stands on, still unread.
+
+    Raises `InvalidInput` for a text that is none of ours, `CheckFailed` `unknown_credential` for a reference that
+    cannot be resolved, `needs_online` for a reference without anybody to ask.
+    """
+    if len(text) > MAX_PRESENTED:
+        raise InvalidInput("unreadable_code", "longer than anything we make")
+    if "~" in text:
+        return _read_sd_jwt(text)
+    frame = payload.parse(text)
+    if isinstance(frame, OfflineFrame):
+        return _from_frame(frame, frame.audience), frame.credential
+    if credentials is None:
+        raise CheckFailed("needs_online", "a short code names a credential that only an online verifier holds")
+    credential = credentials.get(frame.credential_id)
+    if credential is None:
+        raise CheckFailed("unknown_credential", "no live credential has this reference")
+    return _from_frame(frame, None), credential
+
+
+def _from_frame(frame: OfflineFrame | OnlineFrame, audience: str | None) -> Shown:
+    instance = frame.issued_at.to_bytes(8, "big") + frame.nonce
+    named = frame.credential_id if isinstance(frame, OnlineFrame) else None
+    return Shown(frame.signing_input, frame.signature, True, frame.issued_at, audience, None, instance, named)
+
+
+def _read_sd_jwt(text: str) -> tuple[Shown, sd_jwt.SdJwt]:
+    token = sd_jwt.parse(text)
+    if token.key_binding is None:
+        raise CheckFailed("key_binding_missing", "a credential shown without the holder's signature proves nothing")
+    binding = sd_jwt.parse_key_binding(token)
+    instance = hashlib.sha256(binding.jws.signing_input).digest()
+    shown = Shown(
+        binding.jws.signing_input,
+        binding.jws.signature,
+        False,
+        binding.issued_at,
+        binding.audience,
+        binding.nonce,
+        instance,
+    )
+    return shown, token
+
+
+def read_issued(credential: bytes | sd_jwt.SdJwt) -> Issued:
+    """The issuer's part. Raises `InvalidInput` `bad_cwt` or `bad_sd_jwt` with a reason in the detail."""
+    return _read_cwt(credential) if isinstance(credential, bytes) else _read_sd_jwt_vc(credential)
+
+
+def _read_cwt(data: bytes) -> Issued:
+    token = cwt.parse(data)
+    return Issued(
+        kid=token.kid.hex(),
+        signing_input=token.signing_input,
+        signature=token.signature,
+        low_s=True,
+        issuer=None,
+        issued_at=token.issued_at,
+        not_before=token.issued_at,
+        expires_at=token.expires_at,
+        device_key=token.device_key,
+        status_uri=None,
+        status_list=token.status_list,
+        status_index=token.status_index,
+        assurance=token.assurance,
+        credential_id=token.credential_id,
+    )
+
+
+#: Claims about the credential itself; everything else that is disclosed is about the holder or the card.
+_TECHNICAL = frozenset({"iss", "vct", "vct#integrity", "aka_vcts", "iat", "nbf", "exp", "cnf", "status", "_sd_alg"})
+
+
+def _read_sd_jwt_vc(token: sd_jwt.SdJwt) -> Issued:
+    body = token.payload
+    try:
+        reference = _object(_object(body["status"])["status_list"])
+        issuer, kid, uri = body["iss"], token.header["kid"], reference["uri"]
+        if not (isinstance(issuer, str) and isinstance(kid, str) and isinstance(uri, str)):
+            raise InvalidInput("bad_sd_jwt", "iss, kid and status uri are texts")
+        return Issued(
+            kid=kid,
+            signing_input=token.issuer_jws.signing_input,
+            signature=token.issuer_jws.signature,
+            low_s=False,
+            issuer=issuer,
+            issued_at=_numeric(body["iat"]),
+            not_before=_numeric(body.get("nbf", body["iat"])),
+            expires_at=_numeric(body["exp"]),
+            device_key=jose.parse_public_jwk(_object(body["cnf"])["jwk"]),
+            status_uri=uri,
+            status_list=None,
+            status_index=_numeric(reference["idx"]),
+            assurance=ChipAssurance.from_label(str(body["chip_assurance"])),
+            credential_id=None,
+            claims={name: value for name, value in body.items() if name not in _TECHNICAL},
+        )
+    except KeyError as missing:
+        raise InvalidInput("bad_sd_jwt", f"claim {missing.args[0]!s:.40} is missing") from None
+
+
+def _object(value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise InvalidInput("bad_sd_jwt", "an object was expected")
+    return value
+
+
+def _numeric(value: object) -> int:
+    """NumericDate or index: a whole number, never a text, a float or a bool."""
+    if type(value) is not int or not 0 <= value < 1 << 53:
+        raise InvalidInput("bad_sd_jwt", "a whole number was expected")
+    return value

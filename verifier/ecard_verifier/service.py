@@ -1,0 +1,115 @@
+"""The counter service's one verb: judge a code, accept it once, remember when and where.
+
+`check` judges and keeps nothing; what has to be kept (first use, the newest trust, the mirror) is put beside it here.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from ecard_card.card import ChipAssurance
+from ecard_card.errors import EcardError
+from ecard_card.jose import b64url_encode
+from ecard_verifier.check import STEPS, check
+from ecard_verifier.policy import ONLINE_POLICY, Policy
+from ecard_verifier.replay import FirstSeen, ReplayGuard
+from ecard_verifier.statuses import CredentialSource, Statuses
+from ecard_verifier.trust_source import TrustProvider
+from ecard_verifier.verdict import CheckLine, Outcome, Verdict, outcome_of
+
+FIRST_USE: Final = "first use"
+_ACCEPTED: Final = (Outcome.VALID, Outcome.CHECK)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A verdict as recorded. `first_seen` is set when the code was refused as a replay."""
+
+    verification_id: str
+    verdict: Verdict
+    first_seen: FirstSeen | None
+    recorded_at: datetime
+
+
+def utc_now() -> datetime:
+    """The clock of a running service."""
+    return datetime.now(UTC)
+
+
+class VerificationService:
+    """Safe from several threads. `audience` is what this verifier is called when a request names nothing else."""
+
+    def __init__(
+        self,
+        trust: TrustProvider,
+        statuses: Statuses,
+        credentials: CredentialSource | None,
+        replay: ReplayGuard,
+        policy: Policy = ONLINE_POLICY,
+        clock: Callable[[], datetime] = utc_now,
+        *,
+        audience: str | None = None,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._trust, self._statuses, self._credentials = trust, statuses, credentials
+        self._replay, self._policy, self._clock = replay, policy, clock
+        self._audience, self._random_bytes = audience, random_bytes
+
+    def verify(
+        self,
+        code: str,
+        *,
+        counter: str | None = None,
+        audience: str | None = None,
+        minimum_assurance: ChipAssurance | None = None,
+    ) -> Result:
+        """Judge `code` (any text) for `counter`; a verdict in every case.
+
+        A code that came out `valid` or `check` is used up; the second time it is `invalid` with reason `replayed`.
+        A code refused for another reason is not used up: a person may show it again once the reason is gone.
+        `minimum_assurance` can raise the service's own demand, not lower it.
+        """
+        policy = self._policy
+        if minimum_assurance is not None and minimum_assurance > policy.minimum_assurance:
+            policy = replace(policy, minimum_assurance=minimum_assurance)
+        now = self._clock()
+        verdict = self._judge(code, now, policy, audience or self._audience)
+        if verdict.reason == "unknown_key" and self._trust.refresh():
+            verdict = self._judge(code, now, policy, audience or self._audience)
+        verdict, first_seen = self._once(verdict, counter or "", now)
+        return Result("ver_" + b64url_encode(self._random_bytes(16)), verdict, first_seen, now)
+
+    def _judge(self, code: str, now: datetime, policy: Policy, audience: str | None) -> Verdict:
+        return check(
+            code,
+            self._trust.current(),
+            self._statuses,
+            now,
+            policy,
+            credentials=self._credentials,
+            audience=audience,
+        )
+
+    def _once(self, verdict: Verdict, counter: str, now: datetime) -> tuple[Verdict, FirstSeen | None]:
+        number = len(STEPS) + 1
+        key, until = verdict.replay_key, verdict.code_expires_at
+        if verdict.outcome not in _ACCEPTED or key is None or until is None:
+            return replace(verdict, checks=(*verdict.checks, CheckLine(number, FIRST_USE, None))), None
+        try:
+            seen = self._replay.claim(key, until, counter, now)
+        except EcardError as error:
+            line = CheckLine(number, FIRST_USE, False, str(error))
+            return _refused(verdict, outcome_of(error), error.code, line), None
+        if seen is None:
+            return replace(verdict, checks=(*verdict.checks, CheckLine(number, FIRST_USE, True))), None
+        line = CheckLine(number, FIRST_USE, False, "replayed: this code was accepted before")
+        return _refused(verdict, Outcome.INVALID, "replayed", line), seen
+
+
+def _refused(verdict: Verdict, outcome: Outcome, reason: str, line: CheckLine) -> Verdict:
+    """The verdict without what only an accepted code may show."""
+    return replace(verdict, outcome=outcome, reason=reason, checks=(*verdict.checks, line), claims={})

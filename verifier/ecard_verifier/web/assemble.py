@@ -1,0 +1,136 @@
+"""From settings to a running verifier: live beside a feed, or offline from a bundle. The one place that wires it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from ecard_card.errors import InvalidInput
+from ecard_verifier.bundle import open_bundle, read_root
+from ecard_verifier.config import VerifierSettings
+from ecard_verifier.follower import Follower
+from ecard_verifier.http_feed import HttpFeed
+from ecard_verifier.mirror import Mirror
+from ecard_verifier.policy import ONLINE_POLICY, Policy
+from ecard_verifier.replay import ReplayGuard
+from ecard_verifier.service import VerificationService, utc_now
+from ecard_verifier.trust_source import FixedTrust, HttpTrustList, TrustProvider, TrustSource
+from ecard_verifier.web.app import create_app
+from ecard_verifier.web.auth import Authenticate, HashedTokens
+from ecard_verifier.web.base import Lifespan
+from ecard_verifier.web.models import Ready
+
+FEED_PATH = "/v1/feed"
+TRUST_PATH = "/.well-known/ecard-trust-list"
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """A wired verifier. `follower` and `mirror` are None when it works from a bundle."""
+
+    app: FastAPI
+    service: VerificationService
+    trust: TrustProvider
+    replay: ReplayGuard
+    follower: Follower | None = None
+    mirror: Mirror | None = None
+
+    def start(self) -> None:
+        """Begin to follow the feed. The app's own lifespan does this; call it only without a web server."""
+        if self.follower is not None:
+            self.follower.start()
+
+    def stop(self) -> None:
+        """End the thread and give the files back."""
+        if self.follower is not None:
+            self.follower.stop()
+        if self.mirror is not None:
+            self.mirror.close()
+        self.replay.close()
+
+
+def assemble(
+    settings: VerifierSettings,
+    *,
+    authenticate: Authenticate | None = None,
+    clock: Callable[[], datetime] = utc_now,
+) -> Verifier:
+    """Everything of `settings`, not yet started. `authenticate` replaces the file of callers.
+
+    Raises `InvalidInput` where a file does not hold what it should, and what opening a bundle raises.
+    """
+    known = authenticate if authenticate is not None else HashedTokens.read(settings.tokens)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replay = ReplayGuard(settings.data / "replay.sqlite3")
+    if settings.bundle is not None:
+        return _offline(settings, known, replay, clock)
+    root = read_root(_bytes(settings.trust_root))
+    trust = TrustSource(
+        root, HttpTrustList(settings.issuer_url + TRUST_PATH), clock, cache=settings.data / "trust-list.json"
+    )
+    mirror = Mirror(settings.data / "mirror.sqlite3", issuer=settings.issuer or settings.issuer_url)
+    follower = Follower(mirror, HttpFeed(settings.issuer_url + FEED_PATH, settings.feed_token), trust, clock)
+    policy = replace(ONLINE_POLICY, minimum_assurance=settings.minimum_assurance)
+    service = VerificationService(trust, mirror, mirror, replay, policy, clock, audience=settings.audience)
+    made: list[Verifier] = []
+    app = create_app(service, known, readiness=readiness_of(trust, mirror, policy, clock), lifespan=_lifespan(made))
+    made.append(Verifier(app, service, trust, replay, follower, mirror))
+    return made[0]
+
+
+def _offline(
+    settings: VerifierSettings, known: Authenticate, replay: ReplayGuard, clock: Callable[[], datetime]
+) -> Verifier:
+    root = read_root(_bytes(settings.trust_root)) if settings.trust_root is not None else None
+    bundle = open_bundle(_bytes(settings.bundle), clock(), root)
+    policy = replace(Policy(), minimum_assurance=settings.minimum_assurance)
+    trust = FixedTrust(bundle.trust)
+    service = VerificationService(trust, bundle.statuses, None, replay, policy, clock, audience=settings.audience)
+
+    def readiness() -> Ready:
+        current = clock().timestamp() < bundle.until
+        return Ready(ready=current, trust=current, statuses=current)
+
+    made: list[Verifier] = []
+    app = create_app(service, known, readiness=readiness, lifespan=_lifespan(made))
+    made.append(Verifier(app, service, trust, replay))
+    return made[0]
+
+
+def readiness_of(
+    trust: TrustProvider, mirror: Mirror, policy: Policy, clock: Callable[[], datetime]
+) -> Callable[[], Ready]:
+    """Ready when the trust list has not expired and the mirror's knowledge is good for `valid`."""
+
+    def readiness() -> Ready:
+        now = clock().timestamp()
+        held, as_of = trust.current(), mirror.as_of
+        trusted = held is not None and now < held.expires_at
+        recent = as_of is not None and now - as_of <= policy.status_fresh
+        return Ready(ready=trusted and recent, trust=trusted, statuses=recent)
+
+    return readiness
+
+
+def _lifespan(made: list[Verifier]) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        made[0].start()
+        try:
+            yield
+        finally:
+            made[0].stop()
+
+    return lifespan
+
+
+def _bytes(path: Path | None) -> bytes:
+    try:
+        return path.read_bytes() if path is not None else b""
+    except OSError:
+        raise InvalidInput("bad_setting", "a file that the settings name cannot be read") from None

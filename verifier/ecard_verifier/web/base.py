@@ -1,0 +1,82 @@
+"""A FastAPI application as this house wants one: problems, guard, body limit, its own documentation page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import FastAPI
+
+from ecard_verifier.web.docs import install_docs
+from ecard_verifier.web.middleware import MAX_BODY, BodyLimit, Guard
+from ecard_verifier.web.problems import MEDIA_TYPE, Problem, install_problems
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def new_api(
+    title: str,
+    description: str,
+    *,
+    max_body: int = MAX_BODY,
+    media_types: Collection[str] = ("application/json",),
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """An empty application. Give every route an `operation_id`: clients are generated from them."""
+    app = FastAPI(
+        title=title,
+        description=description,
+        version=_version(),
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    install_problems(app)
+    install_docs(app)
+    app.add_middleware(BodyLimit, limit=max_body, media_types=media_types)
+    app.add_middleware(Guard)
+    return app
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`: these statuses carry a problem document."""
+    return {status: {"model": Problem, "description": _MEANING[status]} for status in statuses}
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with problems under their own media type (FastAPI knows one for all answers)."""
+    if app.openapi_schema is not None:
+        return app.openapi_schema
+    document = FastAPI.openapi(app)
+    for path in document.get("paths", {}).values():
+        for operation in path.values():
+            for response in operation.get("responses", {}).values():
+                content = response.get("content", {})
+                if content.get("application/json", {}).get("schema", {}).get("$ref", "").endswith("/Problem"):
+                    content[MEDIA_TYPE] = content.pop("application/json")
+    return document
+
+
+_MEANING = {
+    400: "Cannot be understood",
+    401: "No valid token",
+    403: "Not with this role",
+    404: "Does not exist, or is not yours to know",
+    409: "Somebody was here first",
+    413: "Body too large",
+    415: "Not JSON",
+    422: "Refused; the code says why",
+    503: "Our fault, try again",
+}
+
+
+def _version() -> str:
+    try:
+        return version("ecard")
+    except PackageNotFoundError:
+        return "0"

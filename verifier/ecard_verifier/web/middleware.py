@@ -1,0 +1,118 @@
+"""Around every request: an id, a bounded body of the right type, safe headers, and no fault without an answer."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import traceback
+from collections.abc import Collection, MutableMapping
+from typing import Any, Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ecard_verifier.web.problems import problem, request_id
+
+MAX_BODY: Final = 64 << 10
+_MAX_DRAIN: Final = 16 << 20
+LOGGER: Final = logging.getLogger("ecard.web")
+
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+class Guard:
+    """Outermost. Gives each request its id, sets safe headers where a route has set none, and turns a fault that
+    nobody handled into a problem document without detail; the log gets its type and place, never its text."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        identity = given if _ID.fullmatch(given) else secrets.token_urlsafe(12)
+        state: MutableMapping[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = identity
+        started = False
+
+        async def send_safely(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = identity
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_safely)
+        except Exception as error:  # noqa: BLE001 - the edge: whatever is left ends here
+            places = "".join(traceback.format_tb(error.__traceback__))
+            LOGGER.error("internal fault, request %s: %s\n%s", identity, type(error).__name__, places)
+            if started:
+                raise ConnectionError("the answer had begun") from None
+            await problem(scope, 500, "internal_fault")(scope, receive, send_safely)
+
+
+class BodyLimit:
+    """Reads a body of at most `limit` bytes before anything else sees it; else 413, or 415 for a foreign media type."""
+
+    def __init__(
+        self, app: ASGIApp, limit: int = MAX_BODY, media_types: Collection[str] = ("application/json",)
+    ) -> None:
+        self._app, self._limit, self._media_types = app, limit, media_types
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope) if scope["type"] == "http" else {}
+        length = headers.get("content-length", "0")
+        if (not length.isdigit() or int(length) == 0) and "transfer-encoding" not in headers:
+            await self._app(scope, receive, send)
+            return
+        if length.isdigit() and (len(length) > 18 or int(length) > self._limit):
+            await self._too_large(scope, receive, send)
+            return
+        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type not in self._media_types:
+            await problem(scope, 415, "unsupported_media_type")(scope, receive, send)
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return  # gone before the body was whole
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self._limit:
+                await self._too_large(scope, receive, send, more)
+                return
+        given = False
+
+        async def replay() -> Message:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, replay, send)
+
+    @staticmethod
+    async def _too_large(scope: Scope, receive: Receive, send: Send, more: bool = True) -> None:
+        # Whoever is still writing would lose the answer with the connection: let them finish, within bounds.
+        thrown_away = 0
+        while more and thrown_away < _MAX_DRAIN:
+            message = await receive()
+            thrown_away += len(message.get("body", b""))
+            more = message["type"] == "http.request" and message.get("more_body", False)
+        LOGGER.info("a body that is too large, request %s", request_id(scope))
+        await problem(scope, 413, "body_too_large", headers={"Connection": "close"})(scope, receive, send)

@@ -1,0 +1,82 @@
+"""What `POST /v1/verifications` takes and gives, as OpenAPI shows it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictStr
+
+from ecard_verifier.service import Result
+from ecard_verifier.verdict import rfc3339
+
+Assurance = Literal["declared", "read", "challenge", "signature"]
+
+
+class VerificationRequest(BaseModel):
+    """What was scanned or typed, and for whom."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: StrictStr = Field(
+        description="The whole text of the code or token. Any text gets a verdict.", max_length=65536
+    )
+    counter: StrictStr | None = Field(None, description="Where it was shown; by default the caller.", max_length=200)
+    audience: StrictStr | None = Field(None, description="What this verifier is called in codes.", max_length=200)
+    minimum_assurance: Assurance | None = Field(None, description="How well the chip must have been proven.")
+
+
+class CheckStep(BaseModel):
+    """One numbered step of the check; `ok` is null where it was not reached."""
+
+    number: int
+    name: str
+    ok: bool | None
+    detail: str
+
+
+class Seen(BaseModel):
+    """When and where a code was accepted first."""
+
+    at: datetime
+    where: str
+
+
+class Verification(BaseModel):
+    """A verdict. Never `valid` where something could not be known."""
+
+    verification_id: str
+    recorded_at: datetime
+    outcome: Literal["valid", "check", "invalid", "undecided"]
+    reason: str = Field(description="A stable code, `ok` when valid.")
+    checks: list[CheckStep]
+    status_as_of: datetime | None = Field(description="The time as of which the card's status is known.")
+    chip_assurance: Assurance | None
+    issuer: str | None
+    claims: dict[str, object] = Field(description="What the holder disclosed; empty unless valid or check.")
+    first_seen: Seen | None = Field(description="Set when the reason is `replayed`.")
+
+
+class Ready(BaseModel):
+    """Whether verdicts can be given now, and what is missing if not."""
+
+    ready: bool
+    trust: bool = Field(description="A trust list is at hand and has not expired.")
+    statuses: bool = Field(description="Statuses are known and recent.")
+
+
+class Live(BaseModel):
+    """The process answers."""
+
+    live: Literal[True] = True
+
+
+def to_json(result: Result) -> dict[str, object]:
+    """The members of a `Verification`."""
+    seen = result.first_seen
+    return {
+        "verification_id": result.verification_id,
+        "recorded_at": rfc3339(result.recorded_at),
+        **result.verdict.to_json(),
+        "first_seen": {"at": rfc3339(seen.at), "where": seen.where} if seen else None,
+    }
