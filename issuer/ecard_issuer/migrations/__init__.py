@@ -1,0 +1,42 @@
+"""The register's schema, step by step, kept inside the package: no `alembic.ini`, no shell command.
+
+`migrate` brings a database to the newest revision and may be called by every process at its start: on PostgreSQL an
+advisory lock, on SQLite the write lock lets one do it while the others wait.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
+
+from ecard_issuer.register.engine import reading, writing
+
+#: Any number that no other user of the same database takes for its advisory lock: "ecard" in ASCII.
+_LOCK = 0x6563617264
+
+
+def migrate(engine: Engine) -> None:
+    """Create or upgrade the register's tables, wholly or not at all. Raises `Unavailable` `register_unavailable`."""
+    with writing(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        command.upgrade(_config(connection), "head")
+
+
+def is_current(engine: Engine) -> bool:
+    """Whether the database has exactly the schema that this version of the package expects."""
+    with reading(engine) as connection:
+        found = MigrationContext.configure(connection).get_current_heads()
+    return set(found) == set(ScriptDirectory.from_config(_config()).get_heads())
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

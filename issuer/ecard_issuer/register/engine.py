@@ -1,0 +1,153 @@
+"""Engines and transactions: the same two verbs, `reading` and `writing`, on SQLite and on PostgreSQL.
+
+Whatever a driver raises leaves as one of our errors. A commit whose fate is not known (the connection broke, or a
+PostgreSQL primary gave up waiting for its synchronous standby and says so by a mere warning) is `outcome_unknown`,
+never a success.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy.engine import URL, make_url
+
+from ecard_card.errors import Conflict, InvalidInput, Unavailable
+
+#: How long a writer waits for another one, in milliseconds.
+LOCK_WAIT_MS = 5000
+#: The longest a single statement may take on PostgreSQL, in milliseconds.
+STATEMENT_LIMIT_MS = 15000
+
+_READER = "ecard_reader"
+_WARNINGS = "ecard_warnings"
+
+
+def make_engine(url: str, *, pool_size: int = 10) -> Engine:
+    """An engine for `sqlite:///file` or `postgresql://…` (driver psycopg 3).
+
+    Raises `InvalidInput` `bad_database_url` for anything else, a SQLite memory database included: its connections
+    do not share their data.
+    """
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError:
+        raise InvalidInput("bad_database_url", "not a database URL") from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite" and parsed.database and parsed.database != ":memory:":
+        return _sqlite(parsed.set(drivername="sqlite+pysqlite"), pool_size)
+    if backend == "postgresql":
+        return _postgresql(parsed.set(drivername="postgresql+psycopg"), pool_size)
+    raise InvalidInput("bad_database_url", "want sqlite:///file or postgresql://host/name")
+
+
+def _sqlite(url: URL, pool_size: int) -> Engine:
+    engine = create_engine(url, pool_size=pool_size, max_overflow=10, pool_timeout=LOCK_WAIT_MS / 1000)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, record: object) -> None:
+        connection.isolation_level = None  # the driver starts no transaction of its own
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {LOCK_WAIT_MS}")
+        _write_ahead(cursor)
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer takes the write lock at once: one that first read could not wait for it later.
+        reader = connection.get_execution_options().get(_READER, False)
+        connection.exec_driver_sql("BEGIN" if reader else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _write_ahead(cursor: Any) -> None:
+    """Switch to the write-ahead log. SQLite does not wait by itself while another process makes that first switch."""
+    deadline = time.monotonic() + LOCK_WAIT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+
+
+def _postgresql(url: URL, pool_size: int) -> Engine:
+    settings = {
+        "lock_timeout": LOCK_WAIT_MS,
+        "statement_timeout": STATEMENT_LIMIT_MS,
+        "idle_in_transaction_session_timeout": 60000,
+        "timezone": "UTC",
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    engine = create_engine(
+        url,
+        connect_args={"options": options, "connect_timeout": 5},
+        pool_size=pool_size,
+        max_overflow=10,
+        pool_timeout=LOCK_WAIT_MS / 1000,
+        pool_pre_ping=True,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, record: Any) -> None:
+        warnings: list[str] = []
+        record.info[_WARNINGS] = warnings
+
+        def note(diagnostic: Any) -> None:
+            if (diagnostic.sqlstate or "").startswith("01"):
+                warnings.append(diagnostic.sqlstate)
+
+        connection.add_notice_handler(note)
+
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads."""
+    with _ours(), engine.connect().execution_options(**{_READER: True}) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that commits when the block ends, and leaves nothing when the block raises."""
+    with _ours(), engine.connect() as connection:
+        transaction = connection.begin()
+        try:
+            yield connection
+        except BaseException:
+            transaction.rollback()
+            raise
+        warnings: list[str] = connection.info.get(_WARNINGS, [])
+        warnings.clear()
+        try:
+            transaction.commit()
+        except exc.DBAPIError as error:
+            raise Unavailable("outcome_unknown", "the connection failed while committing") from error
+        if warnings:
+            raise Unavailable("outcome_unknown", "the commit was not confirmed by the standby")
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    """Turn what the driver raises into our errors; their text may hold values and is not passed on."""
+    try:
+        yield
+    except exc.IntegrityError as error:
+        raise Conflict("register_conflict", "a constraint of the register refused this") from error
+    except (exc.DataError, exc.StatementError, OverflowError, UnicodeError) as error:
+        if isinstance(error, exc.DBAPIError) and not isinstance(error, exc.DataError):
+            raise Unavailable("register_unavailable", "the database did not answer") from error
+        raise InvalidInput("register_bad_value", "a value that the database cannot hold") from error
+    except exc.SQLAlchemyError as error:
+        raise Unavailable("register_unavailable", "no connection to the database") from error

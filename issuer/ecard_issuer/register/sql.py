@@ -1,0 +1,164 @@
+"""What the SQL adapters of the register share: rows to values and back, and the statements that several verbs need."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Insert, Select, Table, literal, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.elements import BindParameter
+
+from ecard_card.errors import Conflict, NotFound
+from ecard_card.status import STRICT_POLICY, EcardStatus, RegionPolicy
+from ecard_issuer.register import tables
+from ecard_issuer.register.engine import reading, writing
+from ecard_issuer.rows import CardRow, EntryChange
+from ecard_issuer.states import OutboxKind
+
+Row = TypeVar("Row")
+
+
+def _strict(region: str) -> RegionPolicy:
+    return STRICT_POLICY
+
+
+class Store:
+    """An engine and the outside facts that verbs need: region policies, the size of new lists, a random source."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        policy_of: Callable[[str], RegionPolicy] = _strict,
+        list_size: int = 1 << 20,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._engine = engine
+        self._policy_of = policy_of
+        self._list_size = list_size
+        self._random = random
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return reading(self._engine)
+
+    def _writing(self) -> AbstractContextManager[Connection]:
+        return writing(self._engine)
+
+    def _post(
+        self, connection: Connection, card_ref: str, kind: OutboxKind, body: Mapping[str, object], now: datetime
+    ) -> None:
+        """Write an outbox row of a card; its ordinal comes from the card's own row, which this locks."""
+        ordinal = connection.execute(
+            update(tables.card)
+            .where(tables.card.c.card_ref == card_ref)
+            .values(outbox_count=tables.card.c.outbox_count + 1)
+            .returning(tables.card.c.outbox_count)
+        ).scalar_one()
+        self._put_outbox(connection, card_ref, ordinal, kind, body, now)
+
+    def _put_outbox(
+        self,
+        connection: Connection,
+        card_ref: str,
+        ordinal: int,
+        kind: OutboxKind,
+        body: Mapping[str, object],
+        now: datetime,
+    ) -> None:
+        connection.execute(
+            tables.outbox.insert().values(
+                card_ref=card_ref,
+                outbox_id=f"{int(now.timestamp() * 1000):012x}{self._random(10).hex()}",
+                ordinal=ordinal,
+                kind=kind,
+                body=dict(body),
+                created_at=now,
+            )
+        )
+
+
+def fixed(value: StrEnum) -> BindParameter[StrEnum]:
+    """A constant written into the statement, so that the planner can match a partial index."""
+    return literal(value, literal_execute=True)
+
+
+def columns(row: object) -> dict[str, Any]:
+    """A frozen row as column values."""
+    return {item.name: getattr(row, item.name) for item in fields(row)}  # type: ignore[arg-type]
+
+
+def as_row(kind: type[Row], mapping: Mapping[Any, Any]) -> Row:
+    """The columns of one result as a frozen row."""
+    return kind(**{item.name: mapping[item.name] for item in fields(kind)})  # type: ignore[arg-type]
+
+
+def one(connection: Connection, kind: type[Row], statement: Select[Any]) -> Row | None:
+    mapping = connection.execute(statement).mappings().one_or_none()
+    return None if mapping is None else as_row(kind, mapping)
+
+
+def many(connection: Connection, kind: type[Row], statement: Select[Any]) -> tuple[Row, ...]:
+    return tuple(as_row(kind, mapping) for mapping in connection.execute(statement).mappings())
+
+
+def insert_new(connection: Connection, table: Table, **values: object) -> bool:
+    """Insert unless a primary key or unique constraint is taken; False where it is.
+
+    On PostgreSQL this waits for a rival that holds the same key and has not ended yet.
+    """
+    statement: Insert
+    if connection.dialect.name == "sqlite":
+        statement = sqlite.insert(table).values(values).on_conflict_do_nothing()
+    else:
+        statement = postgresql.insert(table).values(values).on_conflict_do_nothing()
+    return connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount == 1
+
+
+def lock_card(connection: Connection, card_ref: str) -> CardRow:
+    """The card, locked until the transaction ends. Whatever changes a card, its binding or a plan does this first."""
+    card = one(
+        connection,
+        CardRow,
+        select(tables.card).where(tables.card.c.card_ref == card_ref).with_for_update(key_share=True),
+    )
+    if card is None:
+        raise NotFound("card_unknown", "no such card in the register")
+    return card
+
+
+def take_chip_key(connection: Connection, chip_key_ref: str, card_ref: str) -> None:
+    """Enter a chip's key into the directory: one key belongs to one card."""
+    keys = tables.chip_key
+    if insert_new(connection, keys, chip_key_ref=chip_key_ref, card_ref=card_ref):
+        return
+    owner = connection.execute(select(keys.c.card_ref).where(keys.c.chip_key_ref == chip_key_ref)).scalar_one()
+    if owner != card_ref:
+        raise Conflict("chip_key_taken", "this chip key belongs to another card")
+
+
+def set_entries(connection: Connection, wanted: Iterable[EntryChange]) -> tuple[EntryChange, ...]:
+    """Set status entries and raise their lists' versions; INVALID stays. Returns those that did change."""
+    entries, lists = tables.status_entry, tables.status_list
+    changed = []
+    for entry in sorted(wanted, key=lambda entry: (entry.list_id, entry.index)):
+        done = connection.execute(
+            update(entries)
+            .where(
+                entries.c.list_id == entry.list_id,
+                entries.c.index == entry.index,
+                entries.c.value != entry.value,
+                entries.c.value != EcardStatus.INVALID,
+            )
+            .values(value=entry.value)
+        )
+        if done.rowcount == 1:
+            changed.append(entry)
+    for list_id in sorted({entry.list_id for entry in changed}):
+        connection.execute(update(lists).where(lists.c.list_id == list_id).values(version=lists.c.version + 1))
+    return tuple(changed)

@@ -1,0 +1,97 @@
+"""Cards, holders, and what is known about a card: port `Cards`."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from ecard_card.errors import Conflict, NotFound
+from ecard_issuer.register import tables
+from ecard_issuer.register.sql import Store, columns, insert_new, many, one, take_chip_key
+from ecard_issuer.rows import BindingRow, CardEventRow, CardRow, CredentialRow, EndedBindingRow, HolderRow
+
+
+class SqlCards(Store):
+    def add_card(self, card: CardRow, holder: HolderRow) -> None:
+        if card.holder_ref != holder.holder_ref:
+            raise Conflict("holder_differs", "the card names another holder")
+        with self._writing() as connection:
+            if not insert_new(connection, tables.holder, **columns(holder)):
+                stored = connection.execute(
+                    select(tables.holder.c.wrapped_data_key).where(tables.holder.c.holder_ref == holder.holder_ref)
+                ).scalar_one()
+                if stored != holder.wrapped_data_key:
+                    raise Conflict("holder_exists", "the holder is stored under another data key")
+            if not insert_new(connection, tables.card, **columns(card), outbox_count=0):
+                raise Conflict("card_exists", "this card is in the register already")
+            if card.chip_key_ref is not None:
+                take_chip_key(connection, card.chip_key_ref, card.card_ref)
+
+    def get_card(self, card_ref: str) -> CardRow:
+        with self._reading() as connection:
+            card = one(connection, CardRow, select(tables.card).where(tables.card.c.card_ref == card_ref))
+        if card is None:
+            raise NotFound("card_unknown", "no such card in the register")
+        return card
+
+    def cards_by_number(self, number_mac: str) -> tuple[CardRow, ...]:
+        with self._reading() as connection:
+            return many(connection, CardRow, select(tables.card).where(tables.card.c.number_mac == number_mac))
+
+    def cards_of_holder(self, holder_ref: str) -> tuple[CardRow, ...]:
+        with self._reading() as connection:
+            return many(connection, CardRow, select(tables.card).where(tables.card.c.holder_ref == holder_ref))
+
+    def find_holder(self, holder_ref: str) -> HolderRow | None:
+        with self._reading() as connection:
+            return one(connection, HolderRow, select(tables.holder).where(tables.holder.c.holder_ref == holder_ref))
+
+    def card_of_chip_key(self, chip_key_ref: str) -> str | None:
+        keys = tables.chip_key
+        with self._reading() as connection:
+            return connection.scalar(select(keys.c.card_ref).where(keys.c.chip_key_ref == chip_key_ref))
+
+    def find_binding(self, card_ref: str) -> BindingRow | None:
+        with self._reading() as connection:
+            return one(connection, BindingRow, select(tables.binding).where(tables.binding.c.card_ref == card_ref))
+
+    def card_of_ecard(self, ecard_id: str) -> str | None:
+        directory = tables.ecard_binding
+        with self._reading() as connection:
+            return connection.scalar(select(directory.c.card_ref).where(directory.c.ecard_id == ecard_id))
+
+    def ended_bindings(self, card_ref: str) -> tuple[EndedBindingRow, ...]:
+        history = tables.binding_history
+        with self._reading() as connection:
+            return many(connection, EndedBindingRow, select(history).where(history.c.card_ref == card_ref))
+
+    def credentials_of(self, card_ref: str) -> tuple[CredentialRow, ...]:
+        credential = tables.credential
+        with self._reading() as connection:
+            return many(
+                connection,
+                CredentialRow,
+                select(credential).where(credential.c.card_ref == card_ref).order_by(credential.c.issued_at),
+            )
+
+    def find_credential(self, credential_id: bytes) -> CredentialRow | None:
+        directory, credential = tables.credential_directory, tables.credential
+        with self._reading() as connection:
+            card_ref = connection.scalar(select(directory.c.card_ref).where(directory.c.credential_id == credential_id))
+            if card_ref is None:
+                return None
+            return one(
+                connection,
+                CredentialRow,
+                select(credential).where(
+                    credential.c.card_ref == card_ref, credential.c.credential_id == credential_id
+                ),
+            )
+
+    def events_of(self, card_ref: str) -> tuple[CardEventRow, ...]:
+        events = tables.card_event
+        with self._reading() as connection:
+            return many(
+                connection,
+                CardEventRow,
+                select(events).where(events.c.card_ref == card_ref).order_by(events.c.sequence),
+            )

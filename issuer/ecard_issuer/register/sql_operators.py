@@ -1,0 +1,50 @@
+"""Who may ask, known by the hash of a token: port `Operators`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from ecard_card.errors import Conflict, NotFound
+from ecard_issuer.register import tables
+from ecard_issuer.register.sql import Store, columns, insert_new, many, one
+from ecard_issuer.rows import OperatorRow
+
+_operator = tables.operator
+
+
+class SqlOperators(Store):
+    def add_operator(self, operator: OperatorRow) -> None:
+        with self._writing() as connection:
+            if not insert_new(connection, _operator, **columns(operator)):
+                raise Conflict("operator_exists", "this token is known already")
+
+    def find_operator(self, token_hash: str) -> OperatorRow | None:
+        with self._reading() as connection:
+            return one(
+                connection,
+                OperatorRow,
+                select(_operator).where(_operator.c.token_hash == token_hash, _operator.c.revoked_at.is_(None)),
+            )
+
+    def has_operators(self) -> bool:
+        with self._reading() as connection:
+            return connection.scalar(select(_operator.c.role).where(_operator.c.token_hash > "").limit(1)) is not None
+
+    def list_operators(self) -> tuple[OperatorRow, ...]:
+        with self._reading() as connection:
+            return many(
+                connection,
+                OperatorRow,
+                select(_operator)
+                .where(_operator.c.token_hash > "")
+                .order_by(_operator.c.created_at, _operator.c.token_hash),
+            )
+
+    def revoke_operator(self, token_hash: str, now: datetime) -> None:
+        this = _operator.c.token_hash == token_hash
+        with self._writing() as connection:
+            connection.execute(update(_operator).where(this, _operator.c.revoked_at.is_(None)).values(revoked_at=now))
+            if connection.scalar(select(_operator.c.token_hash).where(this)) is None:
+                raise NotFound("operator_unknown", "no such operator")

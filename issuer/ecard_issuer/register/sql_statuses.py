@@ -1,0 +1,134 @@
+"""Status lists: random places that are never given out twice, and what a publisher reads. Ports `Statuses` and
+`Issuing.free_slot`.
+
+How full a list is, is judged by a sample: counting it, or keeping a counter, would make every issuance wait for one
+row. A small list is judged whole.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import Connection, literal_column, select, update
+
+from ecard_card.errors import NotFound, Unavailable
+from ecard_issuer.register import tables
+from ecard_issuer.register.sql import Store, fixed, insert_new, many
+from ecard_issuer.rows import StatusListRow, StatusSlot, StatusSnapshot
+from ecard_issuer.states import ListState
+
+#: A list this full is closed, so that random proposals keep hitting free places.
+FULL_AT = 0.8
+#: Proposals looked up at once; and how many settle whether a list is full.
+SAMPLE, CLOSER_SAMPLE = 64, 1024
+_ATTEMPTS = 8
+_LARGEST_ID = 2**31 - 1
+
+_lists, _entries = tables.status_list, tables.status_entry
+
+
+class SqlStatuses(Store):
+    def free_slot(self, now: datetime, randbelow: Callable[[int], int] = secrets.randbelow) -> StatusSlot:
+        crowded: int | None = None
+        for _ in range(_ATTEMPTS):
+            with self._reading() as connection:
+                open_lists = many(
+                    connection,
+                    StatusListRow,
+                    select(_lists).where(_lists.c.state == fixed(ListState.OPEN)).order_by(_lists.c.list_id),
+                )
+                if open_lists:
+                    chosen = open_lists[randbelow(len(open_lists))]
+                    slot = self._look(connection, chosen, randbelow)
+                    if slot is not None:
+                        return slot
+                    crowded = chosen.list_id
+            self._open_next(crowded, now)
+        raise Unavailable("register_unavailable", "no free status index was found")
+
+    @staticmethod
+    def _look(connection: Connection, status_list: StatusListRow, randbelow: Callable[[int], int]) -> StatusSlot | None:
+        """A free random place, or None if the list is full."""
+        proposals, taken = _sample(connection, status_list, SAMPLE, randbelow)
+        free = next((index for index in proposals if index not in taken), None)
+        if free is None or len(taken) >= FULL_AT * len(proposals):
+            more, taken = _sample(connection, status_list, CLOSER_SAMPLE, randbelow)
+            if len(taken) >= FULL_AT * len(more):
+                return None
+            free = next(index for index in more if index not in taken)
+        return StatusSlot(status_list.list_id, free)
+
+    def _open_next(self, crowded: int | None, now: datetime) -> None:
+        """Close the crowded list, and open another unless a rival just did."""
+        with self._writing() as connection:
+            if crowded is not None:
+                connection.execute(
+                    update(_lists)
+                    .where(_lists.c.list_id == crowded, _lists.c.state == fixed(ListState.OPEN))
+                    .values(state=ListState.FULL)
+                )
+            is_open = select(_lists.c.list_id).where(_lists.c.state == fixed(ListState.OPEN)).limit(1)
+            if connection.scalar(is_open) is not None:
+                return
+            last = (
+                connection.scalar(
+                    select(_lists.c.list_id).where(_lists.c.list_id > 0).order_by(_lists.c.list_id.desc()).limit(1)
+                )
+                or 0
+            )
+            insert_new(
+                connection,
+                _lists,
+                list_id=last + 1,
+                size=self._list_size,
+                state=ListState.OPEN,
+                version=0,
+                created_at=now,
+            )
+
+    def status_lists(self, after: int = -1, limit: int = 1000) -> tuple[StatusListRow, ...]:
+        if after > _LARGEST_ID:
+            return ()
+        with self._reading() as connection:
+            return many(
+                connection,
+                StatusListRow,
+                select(_lists).where(_lists.c.list_id > after).order_by(_lists.c.list_id).limit(limit),
+            )
+
+    def status_snapshot(self, list_id: int) -> StatusSnapshot:
+        found = None
+        with self._reading() as connection:
+            if 0 <= list_id <= _LARGEST_ID:
+                # The version first: where a change slips in between, it is published again and not forgotten.
+                found = connection.execute(
+                    select(_lists.c.size, _lists.c.version).where(_lists.c.list_id == list_id)
+                ).one_or_none()
+            if found is None:
+                raise NotFound("status_list_unknown", "no such status list")
+            entries = connection.execute(
+                select(_entries.c.index, _entries.c.value)
+                .where(_entries.c.list_id == list_id, _entries.c.value != literal_column("0"))
+                .order_by(_entries.c.index)
+            )
+            return StatusSnapshot(list_id, found.size, found.version, tuple((index, value) for index, value in entries))
+
+
+def _sample(
+    connection: Connection, status_list: StatusListRow, count: int, randbelow: Callable[[int], int]
+) -> tuple[list[int], set[int]]:
+    """Distinct random places (all of them, shuffled, where the list is no larger than `count`), and the taken ones."""
+    size = status_list.size
+    if size <= count:
+        proposals = list(range(size))
+        for last in range(size - 1, 0, -1):
+            other = randbelow(last + 1)
+            proposals[last], proposals[other] = proposals[other], proposals[last]
+    else:
+        proposals = list(dict.fromkeys(randbelow(size) for _ in range(count)))
+    taken = connection.scalars(
+        select(_entries.c.index).where(_entries.c.list_id == status_list.list_id, _entries.c.index.in_(proposals))
+    )
+    return proposals, set(taken)

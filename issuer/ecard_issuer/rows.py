@@ -1,0 +1,237 @@
+"""What the register keeps, as frozen values: one dataclass per kind of row, and the states they pass through.
+
+References (`card_ref`, `holder_ref`, `number_mac`, `chip_key_ref`) are hex texts of keyed hashes that the caller
+computes; the register never sees an identification code, a card number or an ID number in the clear. Every
+`datetime` is aware and in UTC. Blobs called `sealed_*` were encrypted by the caller and stay opaque here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from ecard_card.card import ChipAssurance
+from ecard_card.status import CardChange, CardStatus, EcardStatus
+from ecard_issuer.states import BindingState, CredentialState, EnrolmentState, ListState, OutboxKind, PlanState
+
+
+@dataclass(frozen=True, slots=True)
+class HolderRow:
+    holder_ref: str
+    wrapped_data_key: bytes = field(repr=False)
+    sealed: bytes = field(repr=False)  # ID number and name under the person's data key
+
+
+@dataclass(frozen=True, slots=True)
+class CardRow:
+    card_ref: str
+    region: str
+    number_mac: str
+    holder_ref: str
+    chip_profile: str
+    sealed_identity: bytes = field(repr=False)  # identification code and card number under the person's data key
+    status: CardStatus
+    issued_on: date
+    expires_on: date
+    created_at: datetime
+    updated_at: datetime
+    chip_key_ref: str | None = None
+    sequence: int = 0  # the last applied change of this card
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentRow:
+    enrolment_id: str
+    terminal_id: str
+    challenge: bytes = field(repr=False)
+    expires_at: datetime
+    state: EnrolmentState = EnrolmentState.OPEN
+    card_ref: str | None = None
+    assurance: ChipAssurance | None = None
+    evidence: bytes | None = field(default=None, repr=False)
+    credential_id: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BindingRow:
+    card_ref: str
+    ecard_id: str
+    assurance: ChipAssurance
+    evidence: bytes = field(repr=False)
+    state: BindingState
+    plan_id: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EndedBindingRow:
+    card_ref: str
+    ended_at: datetime
+    ecard_id: str
+    assurance: ChipAssurance
+    evidence: bytes = field(repr=False)
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSlot:
+    """One place on one status list."""
+
+    list_id: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """What will be signed, written down before it is. `credential_id` 16 bytes; `draft_hashes` hex SHA-256 each."""
+
+    card_ref: str
+    plan_id: str
+    enrolment_id: str
+    ecard_id: str
+    card_status: CardStatus  # the status the card must have, at planning and at committing
+    profile: str
+    profile_hash: str
+    list_id: int
+    index: int
+    credential_id: bytes
+    draft_hashes: tuple[str, ...]
+    key_id: str
+    device_key_thumbprint: bytes
+    owner: str  # the process that will finish it
+    expires_at: datetime
+    created_at: datetime
+    renewal: bool = (
+        False  # False: binds a free chip to a new e-card; True: one more credential of the e-card bound here
+    )
+    state: PlanState = PlanState.PLANNED
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRow:
+    card_ref: str
+    credential_id: bytes
+    ecard_id: str
+    list_id: int
+    index: int
+    key_id: str
+    cwt: bytes = field(repr=False)
+    sealed_sd_jwt: bytes = field(repr=False)
+    assurance: ChipAssurance
+    device_key_thumbprint: bytes
+    issued_at: datetime
+    expires_at: datetime
+    state: CredentialState = CredentialState.LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class EntryChange:
+    """A status list entry and its new value."""
+
+    list_id: int
+    index: int
+    value: EcardStatus
+
+
+@dataclass(frozen=True, slots=True)
+class CardEventRow:
+    card_ref: str
+    sequence: int
+    event_id: str
+    change: CardChange
+    previous: CardStatus
+    status: CardStatus
+    missed: int  # sequence numbers never seen before this one; 0 where nothing is missing
+    occurred_at: datetime
+    recorded_at: datetime
+    reason: str
+    successor: str | None = None  # the new card's reference, where change is `replace`
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeResult:
+    """What a change did. `applied` is False for a repeated event: `event` is then the one recorded before."""
+
+    applied: bool
+    event: CardEventRow
+    entries: tuple[EntryChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatusListRow:
+    list_id: int
+    size: int
+    state: ListState
+    version: int  # rises with every changed value
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSnapshot:
+    """A list with its non-zero entries; the values are at least as new as `version`."""
+
+    list_id: int
+    size: int
+    version: int
+    entries: tuple[tuple[int, EcardStatus], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    card_ref: str  # empty for what concerns no card: a trust list
+    outbox_id: str  # time-ordered text
+    ordinal: int  # rises within the card
+    kind: OutboxKind
+    body: Mapping[str, object]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """A signed event to append to a stream, and the outbox row it comes from (one row may yield several events)."""
+
+    card_ref: str
+    outbox_id: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRow:
+    stream: str
+    seq: int  # 1, 2, 3 … without a gap
+    outbox_id: str
+    token: str = field(repr=False)
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyRow:
+    """`purpose` and `state` are the values of `ecard_keys.key.KeyPurpose` and `KeyState`; `public` a 65-byte point."""
+
+    purpose: str
+    kid: str
+    state: str
+    public: bytes
+    algorithm: str
+    home: str
+    created_at: datetime
+    activated_at: datetime | None = None
+    retired_from: datetime | None = None
+    compromised_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrustListRow:
+    version: int
+    document: bytes = field(repr=False)
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorRow:
+    token_hash: str = field(repr=False)
+    name: str
+    role: str
+    created_at: datetime
+    revoked_at: datetime | None = None

@@ -1,0 +1,213 @@
+"""What goes wrong beneath the register: a process killed at any statement, a database that does not answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, event, select, text
+
+from ecard_card.errors import InvalidInput, Unavailable
+from ecard_card.status import CardChange, EcardStatus
+from ecard_issuer.register import SqlRegister, make_engine
+from ecard_issuer.register import engine as engine_module
+from ecard_issuer.register.engine import reading, writing
+from ecard_issuer.register.schema import metadata
+from ecard_issuer.register.sql import set_entries
+from ecard_issuer.rows import EntryChange
+from tests.contracts.register_contract import LIST_SIZE
+from tests.contracts.register_world import LATER, NOW, World, credential_of, feed_entry, refused
+from tests.postgres import PostgresServer
+
+Verb = Callable[[SqlRegister], object]
+#: No verb of the register needs more statements than this.
+_MOST_STATEMENTS = 60
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    engine: Engine = request.getfixturevalue(f"{request.param}_engine")
+    return engine
+
+
+def _content(engine: Engine) -> dict[str, list[Any]]:
+    with reading(engine) as connection:
+        return {name: sorted(map(repr, connection.execute(select(table)))) for name, table in metadata.tables.items()}
+
+
+def _killed_at(url: Any, verb: Verb, statement: int) -> bool:
+    """Run the verb in a child that kills itself before its n-th statement or the commit; False: it got through."""
+    child = os.fork()
+    if child == 0:
+        try:
+            engine = make_engine(url.render_as_string(hide_password=False))
+            left = [statement]
+
+            def strike(*_: object) -> None:
+                left[0] -= 1
+                if left[0] < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            event.listen(engine, "before_cursor_execute", strike)
+            event.listen(engine, "commit", strike)
+            verb(SqlRegister(engine, list_size=LIST_SIZE))
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def _verbs(world: World) -> dict[str, Verb]:
+    card, lost, old = world.card(), world.card(), world.card()
+    committed, voided = world.plan(world.card()), world.plan(world.card())
+    world.issue(lost)
+    world.issue(old)
+    new = world.second_card(old)
+    proof = world.prove(new)
+    draft = world.draft(card, world.prove(card))  # last: its place on the list is not taken yet
+    head = world.register.feed_head("s")
+    (row, *_) = world.register.claim_outbox(NOW, lease=timedelta(seconds=30))
+    return {
+        "plan": lambda register: register.plan_issuance(draft, NOW),
+        "commit": lambda register: register.commit_issuance(
+            committed.card_ref, committed.plan_id, credential_of(committed), {}, NOW
+        ),
+        "void": lambda register: register.void_plan(voided.card_ref, voided.plan_id, NOW),
+        "change": lambda register: World(register).change(lost, CardChange.REPORT_LOSS, 1, "e1"),
+        "replace": lambda register: register.replace_card(
+            old.card_ref, new.card_ref, event_id="e2", occurred_at=NOW, now=LATER, enrolment_id=proof.enrolment_id
+        ),
+        "feed": lambda register: register.append_feed("s", head, [feed_entry(row)], LATER),
+    }
+
+
+def test_a_process_killed_at_any_statement_leaves_nothing(engine: Engine) -> None:
+    register = SqlRegister(engine, list_size=LIST_SIZE)
+    for name, verb in _verbs(World(register)).items():
+        before = _content(engine)
+        for statement in range(_MOST_STATEMENTS):
+            if not _killed_at(engine.url, verb, statement):
+                break
+            assert _content(engine) == before, (name, statement)
+        assert statement >= 4, name
+        assert _content(engine) != before, name
+
+
+def test_an_error_within_a_transaction_leaves_nothing(engine: Engine) -> None:
+    before = _content(engine)
+
+    def fail_halfway() -> None:
+        with writing(engine) as connection:
+            connection.execute(metadata.tables["feed_head"].insert().values(stream="s", seq=1))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway()
+    assert _content(engine) == before
+
+
+def test_an_invalid_entry_stays_invalid_whatever_asks(engine: Engine) -> None:
+    world = World(SqlRegister(engine, list_size=LIST_SIZE))
+    plan = world.plan(world.card())
+    world.register.void_plan(plan.card_ref, plan.plan_id, NOW)
+    before = world.register.status_snapshot(plan.list_id)
+    with writing(engine) as connection:
+        for value in EcardStatus:
+            assert set_entries(connection, [EntryChange(plan.list_id, plan.index, value)]) == ()
+    assert world.register.status_snapshot(plan.list_id) == before
+
+
+def test_values_that_a_database_cannot_hold_are_invalid_input(engine: Engine) -> None:
+    world = World(SqlRegister(engine, list_size=LIST_SIZE))
+    with refused(InvalidInput, "register_bad_value"):
+        world.register.get_card("\ud800")
+    with refused(InvalidInput, "register_bad_value"):
+        world.register.stale_plans(NOW.replace(tzinfo=None))
+
+
+def test_a_writer_that_waits_too_long_is_told_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(SqlRegister(engine, list_size=LIST_SIZE))
+    card = world.card()
+    monkeypatch.setattr(engine_module, "LOCK_WAIT_MS", 50)
+    hasty = make_engine(engine.url.render_as_string(hide_password=False))
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE card SET region = region WHERE card_ref = :ref"), {"ref": card.card_ref})
+        with refused(Unavailable, "register_unavailable"):
+            World(SqlRegister(hasty)).change(card, CardChange.LOCK)
+        assert SqlRegister(hasty).get_card(card.card_ref) == card  # readers do not wait
+    assert World(SqlRegister(hasty)).change(card, CardChange.LOCK).applied
+    hasty.dispose()
+
+
+def test_a_database_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    for url in (f"sqlite:///{tmp_path / 'no' / 'such.db'}", f"postgresql://nobody@/none?host={tmp_path}"):
+        with refused(Unavailable, "register_unavailable"):
+            SqlRegister(make_engine(url)).has_operators()
+
+
+@pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///:memory:", "mysql://x/y", "nonsense", "postgresql//x"])
+def test_other_databases_are_refused_at_once(url: str) -> None:
+    with refused(InvalidInput, "bad_database_url"):
+        make_engine(url)
+
+
+def test_sqlite_is_opened_for_durability(sqlite_engine: Engine) -> None:
+    names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+    with reading(sqlite_engine) as connection:
+        found = {name: connection.scalar(text(f"PRAGMA {name}")) for name in names}
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+
+
+@pytest.mark.postgres
+def test_a_commit_that_no_standby_confirmed_is_not_a_success(
+    postgres_engine: Engine, postgres_server: PostgresServer
+) -> None:
+    """PostgreSQL ends a cancelled wait for its standby with success and a mere warning."""
+    world = World(SqlRegister(postgres_engine, list_size=LIST_SIZE))
+    card = world.card()
+    helper: list[int] = []
+    with postgres_server.connect() as admin:
+
+        def cancel_when_waiting(*_: object) -> None:
+            # The commit waits in the server; cancel it from a helper process as an operator would.
+            helper.append(os.fork())
+            if helper[0] == 0:
+                try:
+                    _cancel_waiting(postgres_server)
+                finally:
+                    os._exit(0)
+
+        admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nowhere'")
+        admin.execute("SELECT pg_reload_conf()")
+        event.listen(postgres_engine, "commit", cancel_when_waiting)
+        try:
+            with refused(Unavailable, "outcome_unknown"):
+                world.change(card, CardChange.LOCK)
+            os.waitpid(helper[0], 0)
+        finally:
+            event.remove(postgres_engine, "commit", cancel_when_waiting)
+            admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            admin.execute("SELECT pg_reload_conf()")
+    assert world.change(card, CardChange.LOCK, 1).applied is False  # asked again: it was committed after all
+
+
+def _cancel_waiting(server: PostgresServer) -> None:
+    with server.connect() as admin:
+        for _ in range(2000):
+            waiting = admin.execute(
+                "SELECT pg_cancel_backend(pid), pg_sleep(0.005) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+            ).fetchall()
+            if waiting:
+                return
+            admin.execute("SELECT pg_sleep(0.005)")
+
+
+def test_a_database_that_was_never_migrated_is_unavailable(tmp_path: Path) -> None:
+    create_engine(f"sqlite:///{tmp_path / 'empty.db'}").connect().close()
+    with refused(Unavailable, "register_unavailable"):
+        SqlRegister(make_engine(f"sqlite:///{tmp_path / 'empty.db'}")).has_operators()
