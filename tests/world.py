@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from ecard_card import cwt, sd_jwt, status_token
 from ecard_card.card import ChipAssurance
-from ecard_card.credential import Credential, StatusRef
+from ecard_card.credential import Credential, StatusRef, card_type
 from ecard_card.status import EcardStatus
 from ecard_card.status_list import StatusList
 from ecard_keys import trust_list
@@ -80,7 +80,7 @@ class World:
             expires_at=seconds(self.now + timedelta(days=365)),
             status=StatusRef(self.status_uri.replace("{list}", "1"), 1, 7),
             assurance=ChipAssurance.CHALLENGE,
-            vct=f"{self.issuer}/vct/social-security-card/1",
+            vct=card_type(self.issuer),
             claims={"name": "测试", "birthdate": "1990-01-01", "card_number": "TEST00018"},
         )
         return replace(credential, **changes)  # type: ignore[arg-type]

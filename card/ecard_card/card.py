@@ -10,12 +10,14 @@ import re
 from dataclasses import dataclass, field
 from datetime import date
 from enum import IntEnum
+from unicodedata import category
 
 from ecard_card.errors import InvalidInput
 
 _IDENTIFICATION_CODE = re.compile(r"[0-9]{6}D156000005[0-9A-F]{16}")
 _CARD_NUMBER = re.compile(r"[0-9A-Z]{9}")
 _CARD_NUMBER_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _ID_NUMBER = re.compile(r"[0-9]{17}[0-9X]")
 _ID_NUMBER_WEIGHTS = tuple(2 ** (17 - i) % 11 for i in range(17))
 
@@ -36,10 +38,10 @@ class ChipAssurance(IntEnum):
     @classmethod
     def from_label(cls, label: str) -> ChipAssurance:
         """Inverse of `label`; raises `InvalidInput` `unknown_chip_assurance`."""
-        try:
-            return cls[label.upper()] if label == label.lower() else cls[""]
-        except KeyError:
-            raise InvalidInput("unknown_chip_assurance", "not one of declared, read, challenge, signature") from None
+        for level in cls:
+            if level.label == label:
+                return level
+        raise InvalidInput("unknown_chip_assurance", "not one of declared, read, challenge, signature")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,10 @@ class Holder:
     name: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.name) <= 100 or any(ord(char) < 0x20 or ord(char) == 0x7F for char in self.name):
-            raise InvalidInput("bad_name", "want 1 to 100 printable characters")
+        # Private-use characters stay: rare characters of names are still issued there. What is refused cannot be
+        # seen, or turns around what is: controls, halves of surrogate pairs, direction marks, line separators.
+        if not 1 <= len(self.name) <= 100 or any(category(char) in _UNSEEN for char in self.name):
+            raise InvalidInput("bad_name", "want 1 to 100 visible characters")
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def decode(data: bytes, *, limit: int = 65536, max_depth: int = 8) -> object:
         )
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError):
         raise InvalidInput("bad_cbor", "not well-formed, too deep, tagged, indefinite or with a key twice") from None
-    _check_order(value)
+    _check_order(value, [_MAX_CONTAINERS])
     # What is left to differ after the order of keys: forms longer than needed, and bytes after the end.
     if cbor2.dumps(value) != data:
         raise InvalidInput("bad_cbor", "not the deterministic encoding")
@@ -76,6 +76,7 @@ class _NoTags(dict[int, Callable[[object, bool], NoReturn]]):
 
 
 _NO_TAGS: Final = _NoTags()
+_MAX_CONTAINERS: Final = 256
 
 
 def _order(key: object) -> tuple[int, int, bytes]:
@@ -105,9 +106,17 @@ def _ordered(value: object, depth: int) -> object:
     raise InvalidInput("bad_cbor", "a type outside the allowed part of CBOR")
 
 
-def _check_order(value: object) -> None:
-    """Refuses unordered maps and foreign types; one pass, written for the speed of the check of a code."""
+def _check_order(value: object, budget: list[int]) -> None:
+    """Refuses unordered maps, foreign types, and more containers than `budget` has left.
+
+    One pass, written for speed. The budget bounds it: half a megabyte of empty arrays is half a million of them.
+    """
     kind = type(value)
+    if kind in _LEAVES:
+        return
+    budget[0] -= 1
+    if budget[0] < 0:
+        raise InvalidInput("bad_cbor", "more arrays and maps than any message of ours")
     if kind is dict:
         last = -1
         texts: tuple[int, int, bytes] | None = None
@@ -123,10 +132,10 @@ def _check_order(value: object) -> None:
                     raise InvalidInput("bad_cbor", "map keys out of order")
                 texts = order
             if type(item) not in _LEAVES:
-                _check_order(item)
+                _check_order(item, budget)
     elif kind is list:
         for item in value:  # type: ignore[attr-defined]
             if type(item) not in _LEAVES:
-                _check_order(item)
-    elif kind not in _LEAVES:
+                _check_order(item, budget)
+    else:
         raise InvalidInput("bad_cbor", "a type outside the allowed part of CBOR")

@@ -26,6 +26,11 @@ DISCLOSABLE: Final = frozenset(
 MAX_NUMERIC_DATE: Final = 100_000_000_000
 
 
+def card_type(issuer: str) -> str:
+    """The `vct` of an issuer's social security card, version 1 (SD-JWT VC §3.2.2.1)."""
+    return f"{issuer.rstrip('/')}/vct/social-security-card/1"
+
+
 class Unsigned(Protocol):
     """A message that lacks only its signature: ask a `Signer` to sign `signing_input`, then `complete` it."""
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
@@ -28,9 +28,9 @@ class CompactJws:
     """A JWS as read, not yet verified."""
 
     header: Mapping[str, object]
-    payload: bytes
-    signature: bytes
-    signing_input: bytes
+    payload: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+    signing_input: bytes = field(repr=False)
 
 
 def parse_compact(token: str, *, typ: str, limit: int = 65536) -> CompactJws:
@@ -88,7 +88,7 @@ def compact_signing_input(header: Mapping[str, object], payload: Mapping[str, ob
 class UnsignedJws:
     """A compact JWS that lacks its signature."""
 
-    signing_input: bytes
+    signing_input: bytes = field(repr=False)
 
     def complete(self, signature: bytes) -> str:
         """The finished JWS; `signature` is raw r||s, 64 bytes."""
@@ -103,13 +103,18 @@ def dump_json(value: object) -> bytes:
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def parse_json(data: bytes, *, limit: int = 65536, max_depth: int = 16) -> object:
+def parse_json(data: bytes, *, limit: int = 65536, max_depth: int = 16, max_items: int | None = None) -> object:
     """The value of UTF-8 JSON text of at most `limit` bytes and `max_depth` containers deep.
+
+    `max_items` bounds containers and commas, texts included: a large document of few long texts needs it, lest four
+    megabytes of brackets become a hundred of objects.
 
     Raises `InvalidInput` `bad_json`, also for duplicate members, NaN, infinities and halves of surrogate pairs.
     """
     if len(data) > limit:
         raise InvalidInput("bad_json", "larger than allowed")
+    if max_items is not None and data.count(b"{") + data.count(b"[") + data.count(b",") > max_items:
+        raise InvalidInput("bad_json", "more parts than allowed")
     try:
         value = _read_json(data.decode())
         if b"\\u" in data:  # only an escape can bring in half of a surrogate pair

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ecard_card import disclosure, jose
@@ -31,8 +31,8 @@ _MAX_TEXT: Final = 2048
 class UnsignedSdJwt:
     """An SD-JWT VC that lacks the issuer's signature."""
 
-    signing_input: bytes
-    disclosures: tuple[str, ...]
+    signing_input: bytes = field(repr=False)
+    disclosures: tuple[str, ...] = field(repr=False)
 
     def complete(self, signature: bytes) -> str:
         """The credential with all its disclosures, ending in `~`; `signature` is raw r||s, 64 bytes."""
@@ -80,11 +80,11 @@ class SdJwt:
     """
 
     header: Mapping[str, object]
-    payload: Mapping[str, object]
-    issuer_jws: CompactJws
-    disclosures: tuple[str, ...]
-    key_binding: str | None
-    sd_hash_input: bytes
+    payload: Mapping[str, object] = field(repr=False)
+    issuer_jws: CompactJws = field(repr=False)
+    disclosures: tuple[str, ...] = field(repr=False)
+    key_binding: str | None = field(repr=False)
+    sd_hash_input: bytes = field(repr=False)
 
 
 def parse(token: str, *, typ: str = TYP, limit: int = 65536) -> SdJwt:
@@ -118,8 +118,8 @@ def present(token: str, names: Collection[str], *, typ: str = TYP) -> str:
 class UnsignedKeyBinding:
     """A presentation whose key-binding JWT lacks the device's signature."""
 
-    presentation: str
-    signing_input: bytes
+    presentation: str = field(repr=False)
+    signing_input: bytes = field(repr=False)
 
     def complete(self, signature: bytes) -> str:
         """The SD-JWT+KB; `signature` is raw r||s of the device key, 64 bytes."""
@@ -145,7 +145,7 @@ class KeyBinding:
     issued_at: int
     audience: str
     nonce: str
-    jws: CompactJws
+    jws: CompactJws = field(repr=False)
 
 
 def parse_key_binding(sd: SdJwt) -> KeyBinding:

@@ -20,6 +20,9 @@ TYP_CWT: Final = "application/statuslist+cwt"
 LIMIT: Final = 1 << 19
 
 _SUB, _EXP, _IAT, _TTL, _STATUS_LIST = 2, 4, 6, 65534, 65533
+_CWT_NAMES: Final = (_SUB, _IAT, _EXP, _TTL, _STATUS_LIST)
+_JWT_NAMES: Final = ("sub", "iat", "exp", "ttl", "status_list")
+_MAX_PARTS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,46 +86,72 @@ def cwt_draft(
     return _UnsignedStatusCwt(cose.encode_protected(headers), cbor.encode(payload))
 
 
-def parse_jwt(token: str) -> StatusToken:
-    """Reads the JWT form; claims we do not use are ignored.
+@dataclass(frozen=True, slots=True)
+class SealedStatusToken:
+    """A token whose outside was read and whose payload was not: verify the signature, then `open` it.
 
-    Raises `InvalidInput` `bad_status_token`, `bad_status_list`, `wrong_type` or `algorithm_not_allowed`.
+    The payload of a stranger can be made expensive to read; one that is signed was written by somebody we know.
     """
+
+    kid: str
+    signing_input: bytes
+    signature: bytes
+    payload: bytes
+    is_jwt: bool
+
+    def open(self) -> StatusToken:
+        """What it says. Raises `InvalidInput` `bad_status_token` or `bad_status_list`."""
+        try:
+            claims = (
+                jose.parse_json(self.payload, limit=LIMIT, max_depth=8, max_items=_MAX_PARTS)
+                if self.is_jwt
+                else cbor.decode(self.payload, limit=LIMIT, max_depth=4)
+            )
+        except InvalidInput as error:
+            raise InvalidInput("bad_status_token", error.detail) from None
+        if not isinstance(claims, dict):
+            raise InvalidInput("bad_status_token", "the payload is not a set of claims")
+        *names, lists = _JWT_NAMES if self.is_jwt else _CWT_NAMES
+        uri, issued_at, expires_at, ttl = _claims(*(claims.get(name) for name in names))
+        status_list = claims.get(lists)
+        if not isinstance(status_list, dict):
+            raise InvalidInput("bad_status_token", "no status_list claim")
+        statuses = StatusList.from_compressed(self._compressed(status_list.get("lst")), _bits(status_list.get("bits")))
+        return StatusToken(self.kid, uri, issued_at, expires_at, ttl, statuses, self.signing_input, self.signature)
+
+    def _compressed(self, lst: object) -> bytes:
+        if self.is_jwt and isinstance(lst, str):
+            try:
+                return jose.b64url_decode(lst)
+            except InvalidInput as error:
+                raise InvalidInput("bad_status_token", error.detail) from None
+        if not self.is_jwt and isinstance(lst, bytes):
+            return lst
+        raise InvalidInput("bad_status_token", "lst is not text (JWT) or a byte string (CWT)")
+
+
+def sealed_jwt(token: str) -> SealedStatusToken:
+    """The JWT form, its payload unread. Raises `InvalidInput`: `bad_status_token`, `wrong_type`,
+    `algorithm_not_allowed`."""
     try:
         jws = jose.parse_compact(token, typ=TYP_JWT, limit=LIMIT)
-        claims = jose.parse_json(jws.payload, limit=LIMIT, max_depth=8)
     except InvalidInput as error:
-        if error.code in ("bad_jws", "bad_json"):
+        if error.code == "bad_jws":
             raise InvalidInput("bad_status_token", error.detail) from None
         raise
     kid = jws.header.get("kid")
     if type(kid) is not str or not kid:
         raise InvalidInput("bad_status_token", "kid is missing")
-    if not isinstance(claims, dict) or not isinstance(claims.get("status_list"), dict):
-        raise InvalidInput("bad_status_token", "no status_list claim")
-    uri, issued_at, expires_at, ttl = _claims(
-        claims.get("sub"), claims.get("iat"), claims.get("exp"), claims.get("ttl")
-    )
-    status_list = claims["status_list"]
-    lst = status_list.get("lst")
-    if type(lst) is not str:
-        raise InvalidInput("bad_status_token", "lst is not text")
-    try:
-        compressed = jose.b64url_decode(lst)
-    except InvalidInput as error:
-        raise InvalidInput("bad_status_token", error.detail) from None
-    statuses = StatusList.from_compressed(compressed, _bits(status_list.get("bits")))
-    return StatusToken(kid, uri, issued_at, expires_at, ttl, statuses, jws.signing_input, jws.signature)
+    return SealedStatusToken(kid, jws.signing_input, jws.signature, jws.payload, is_jwt=True)
 
 
-def parse_cwt(data: bytes) -> StatusToken:
-    """Reads the CWT form as `cwt_draft` writes it, with the headers alg, kid and typ and no other.
+def sealed_cwt(data: bytes) -> SealedStatusToken:
+    """The CWT form as `cwt_draft` writes it, with the headers alg, kid and typ and no other, its payload unread.
 
-    Raises `InvalidInput` `bad_status_token`, `bad_status_list`, `wrong_type` or `algorithm_not_allowed`.
+    Raises `InvalidInput`: `bad_status_token`, `wrong_type`, `algorithm_not_allowed`.
     """
     try:
         message = cose.decode_sign1(data, limit=LIMIT)
-        claims = cbor.decode(message.payload, limit=LIMIT, max_depth=4)
     except InvalidInput as error:
         raise InvalidInput("bad_status_token", error.detail) from None
     headers = message.headers
@@ -133,16 +162,17 @@ def parse_cwt(data: bytes) -> StatusToken:
     kid = headers.get(cose.HEADER_KID)
     if type(kid) is not bytes or not 1 <= len(kid) <= 32 or len(headers) != 3:
         raise InvalidInput("bad_status_token", "want the headers alg, kid and typ, and nothing else")
-    if not isinstance(claims, dict) or not isinstance(claims.get(_STATUS_LIST), dict):
-        raise InvalidInput("bad_status_token", "no status_list claim")
-    uri, issued_at, expires_at, ttl = _claims(claims.get(_SUB), claims.get(_IAT), claims.get(_EXP), claims.get(_TTL))
-    status_list = claims[_STATUS_LIST]
-    lst = status_list.get("lst")
-    if type(lst) is not bytes:
-        raise InvalidInput("bad_status_token", "lst is not a byte string")
-    statuses = StatusList.from_compressed(lst, _bits(status_list.get("bits")))
-    signing_input = message.signing_input()
-    return StatusToken(kid.hex(), uri, issued_at, expires_at, ttl, statuses, signing_input, message.signature)
+    return SealedStatusToken(kid.hex(), message.signing_input(), message.signature, message.payload, is_jwt=False)
+
+
+def parse_jwt(token: str) -> StatusToken:
+    """Reads the JWT form whole; claims we do not use are ignored. Raises as `sealed_jwt` and `open` do."""
+    return sealed_jwt(token).open()
+
+
+def parse_cwt(data: bytes) -> StatusToken:
+    """Reads the CWT form whole. Raises as `sealed_cwt` and `open` do."""
+    return sealed_cwt(data).open()
 
 
 def _claims(uri: object, issued_at: object, expires_at: object, ttl: object) -> tuple[str, int, int, int | None]:

@@ -5,6 +5,7 @@ Built when a new list arrives; a lookup during a check is one dictionary access,
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ecard_card.errors import InvalidInput
 from ecard_keys.key import ES256, KeyPurpose, KeyRecord, KeyState
+from ecard_keys.status_uri import overlap
 from ecard_keys.trust_list import SKEW, IssuerEntry, TrustList
 from ecard_keys.verify import load_public_key
 
@@ -23,6 +25,7 @@ class TrustedKey:
     record: KeyRecord
     issuer: IssuerEntry
     key: ec.EllipticCurvePublicKey
+    listed_at: int  # when the list that says so was made
 
     def accepts(self, signed_at: int) -> str | None:
         """None if a signature dated `signed_at` (NumericDate) may stand, else the reason code that refuses it.
@@ -30,7 +33,9 @@ class TrustedKey:
         `key_compromised`: dated after the cut-off, or no cut-off is known (a thief writes dates too, so a cut-off
         is set only where another record proves what was signed before it);
         `key_retired`: the key is retired, or the date lies after `retired_from`;
-        `key_not_active`: the key is only announced, or the date lies before `not_before`.
+        `key_not_active`: the date lies before `not_before`, or before a list that had the key only announced. Dated
+        after that list, the signature stands: the list cannot know of a promotion since, and a key is announced
+        early so that verifiers with an old list go on.
         Dates of rotation have 60 s of skew, the cut-off of a theft has none.
         """
         record = self.record
@@ -40,7 +45,8 @@ class TrustedKey:
             return "key_compromised"
         if state is KeyState.RETIRED:
             return "key_retired"
-        if state is KeyState.NEXT or signed_at + SKEW < record.not_before:
+        earliest = max(record.not_before, self.listed_at) if state is KeyState.NEXT else record.not_before
+        if signed_at + SKEW < earliest:
             return "key_not_active"
         if record.retired_from is not None and signed_at > record.retired_from + SKEW:
             return "key_retired"
@@ -60,8 +66,15 @@ class Trust:
         self.issuers = trust_list.issuers
         self.skipped = trust_list.skipped
         found: dict[tuple[str, KeyPurpose], list[TrustedKey]] = {}
+        listed = Counter(record.public for entry in trust_list.issuers for record in entry.keys)
         for entry in trust_list.issuers:
+            if any(other is not entry and overlap(entry.status_uri, other.status_uri) for other in trust_list.issuers):
+                self.skipped += len(entry.keys)  # nobody could say whose status list is meant
+                continue
             for record in entry.keys:
+                if listed[record.public] > 1:
+                    self.skipped += 1  # a key has one owner, one purpose and one state; of this one we know none
+                    continue
                 try:
                     if record.algorithm != ES256:
                         raise InvalidInput("bad_public_key", "an algorithm unknown here")
@@ -69,7 +82,9 @@ class Trust:
                 except InvalidInput:
                     self.skipped += 1  # one odd key never hides the others
                     continue
-                found.setdefault((record.kid, record.purpose), []).append(TrustedKey(record, entry, key))
+                found.setdefault((record.kid, record.purpose), []).append(
+                    TrustedKey(record, entry, key, trust_list.issued_at)
+                )
         self._keys = {name: tuple(keys) for name, keys in found.items()}
 
     @classmethod

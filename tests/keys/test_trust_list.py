@@ -35,10 +35,11 @@ T = 1_800_000_000
 ROOTS = [EphemeralSigner() for _ in range(3)]
 ROOT = TrustRoot(tuple(signer.public for signer in ROOTS), 2)
 KEY = EphemeralSigner()
+OTHER, THIRD = EphemeralSigner(), EphemeralSigner()
 RECORDS = (
     KEY.record(KeyPurpose.CREDENTIAL, T),
-    KeyRecord("01234567", KeyPurpose.STATUS, KeyState.VERIFY_ONLY, "ES256", KEY.public, T, T + 5),
-    KeyRecord("01234567", KeyPurpose.STATUS, KeyState.COMPROMISED, "ES256", KEY.public, T, None, T + 7),
+    KeyRecord("01234567", KeyPurpose.STATUS, KeyState.VERIFY_ONLY, "ES256", OTHER.public, T, T + 5),
+    KeyRecord("01234567", KeyPurpose.STATUS, KeyState.COMPROMISED, "ES256", THIRD.public, T, None, T + 7),
 )
 FIRST = TrustList(
     version=1,

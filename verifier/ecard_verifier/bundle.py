@@ -22,6 +22,7 @@ from ecard_verifier.statuses import StatusSnapshot, accept_status_token
 FORMAT: Final = "ecard-bundle/1"
 ROOT_FORMAT: Final = "ecard-trust-root/1"
 MAX_BUNDLE: Final = 64 << 20
+_MAX_PARTS: Final = 65_536  # 1,400 status lists serve a nation
 MAX_LISTS: Final = 4096
 MAX_UNPACKED: Final = 512 << 20  # bytes of all lists; 1,400 million cards have 350 million
 _MAX_TIME: Final = 253402300799  # 9999-12-31T23:59:59Z
@@ -52,7 +53,7 @@ def make_bundle(root: TrustRoot, trust_list: bytes, status_lists: Iterable[str],
     content: dict[str, object] = {
         "format": FORMAT,
         "root": root_to_json(root),
-        "trust_list": jose.parse_json(trust_list, limit=4 << 20),
+        "trust_list": jose.parse_json(trust_list, limit=4 << 20, max_items=256),
         "status_lists": list(status_lists),
         "made_at": now,
         "until": _MAX_TIME,
@@ -116,7 +117,7 @@ def read_root(data: bytes) -> TrustRoot:
 
 def _members(data: bytes) -> Mapping[str, object]:
     try:
-        content = jose.parse_json(data, limit=MAX_BUNDLE)
+        content = jose.parse_json(data, limit=MAX_BUNDLE, max_items=_MAX_PARTS)
     except InvalidInput as error:
         raise InvalidInput("bad_bundle", f"the bundle does not parse: {error.detail}") from None
     if not isinstance(content, dict) or content.keys() != _MEMBERS or content["format"] != FORMAT:

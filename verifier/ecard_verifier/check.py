@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from ecard_card.credential import card_type
 from ecard_card.errors import CheckFailed, EcardError
 from ecard_card.sd_jwt import SdJwt
 from ecard_card.status import EcardStatus
 from ecard_keys.key import KeyPurpose
+from ecard_keys.status_uri import belongs_to, list_uri
 from ecard_keys.trust import Trust, TrustedKey
 from ecard_keys.verify import load_public_key, verify
 from ecard_verifier.policy import Policy
 from ecard_verifier.presented import Issued, Shown, read, read_issued
-from ecard_verifier.statuses import CredentialSource, Statuses, StatusReading, belongs_to, list_uri
+from ecard_verifier.statuses import CredentialSource, Statuses, StatusReading
 from ecard_verifier.verdict import OUTCOMES, CheckLine, Outcome, Verdict, outcome_of
 
 STEPS = (
@@ -53,7 +55,7 @@ def check(
      2. **Credential**: take it from the code, or resolve the reference through `credentials`; parse it strictly.
      3. **Trust**: the trust list is current, and names a credential key for the `kid`.
      4. **Issuer signature** by that key (RFC 9052 §4.4, RFC 7515 §5.2); of several keys with one kid, any.
-     5. **Issuer key**: that key might sign credentials at the time of issue; the issuer is the one claimed.
+     5. **Issuer key**: that key might sign credentials at the time of issue; issuer and type are the ones claimed.
      6. **Validity**: issued, not before, expires (RFC 8392 §3.1, RFC 9901), `policy.skew` both ways.
      7. **Holder signature** by the device key the issuer bound (RFC 8747, RFC 9901 §4.3).
      8. **Freshness** of what the holder signed: not from the future, not older than `policy.code_life`.
@@ -157,6 +159,8 @@ class _Walk:
             raise CheckFailed(refusal, "the issuer's key may not have signed this then")
         if issued.issuer is not None and issued.issuer != key.issuer.issuer:
             raise CheckFailed("issuer_mismatch", "iss is not the issuer that the signing key belongs to")
+        if issued.vct is not None and issued.vct != card_type(key.issuer.issuer):
+            raise CheckFailed("wrong_type", "a credential of this issuer, and no social security card")
         return key
 
     def _candidates(self, kid: str, trust: Trust | None) -> Sequence[TrustedKey]:

@@ -16,9 +16,9 @@ from ecard_card.errors import CheckFailed, InvalidInput
 from ecard_card.jose import CompactJws, UnsignedJws
 from ecard_card.status import CardChange, EcardStatus
 from ecard_keys.key import KeyPurpose
+from ecard_keys.status_uri import belongs_to
 from ecard_keys.trust import Trust
 from ecard_keys.verify import verify_jws
-from ecard_verifier.statuses import belongs_to
 
 EVENT_TYPE: Final = "secevent+jwt"
 STREAM: Final = "0"

@@ -16,8 +16,9 @@ from typing import Final
 from ecard_card import cwt
 from ecard_card.errors import CheckFailed, InvalidInput, Unavailable
 from ecard_card.status import EcardStatus
+from ecard_keys.status_uri import belongs_to
 from ecard_verifier.feed import SKEW, STREAM, CredentialIssued, FeedBeat, FeedEvent, StatusChanged
-from ecard_verifier.statuses import StatusReading, belongs_to
+from ecard_verifier.statuses import StatusReading
 
 #: Entries of one status list; an index at or beyond it is nobody's.
 LIST_SIZE: Final = 1 << 20
@@ -100,7 +101,8 @@ class Mirror:
             # Whoever has an old key can still write old dates: nothing new may be dated before what is known.
             if event.issued_at + SKEW < self._as_of:
                 raise CheckFailed("feed_rolled_back", "an event dated before the time as of which all is known")
-            self._save(event, event.seq, event.event_id, max(self._as_of, event.issued_at), self._beaten)
+            # Only a beat says as of when all is known: an older change may still be on its way.
+            self._save(event, event.seq, event.event_id, self._as_of, self._beaten)
             return True
 
     def _beat(self, event: FeedEvent, at: int) -> bool:

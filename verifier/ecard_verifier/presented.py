@@ -30,6 +30,7 @@ class Issued:
     signature: bytes
     low_s: bool  # our own formats are not malleable; JOSE's ECDSA is
     issuer: str | None  # None: the key says who (CWT)
+    vct: str | None  # None: the format says what (CWT)
     issued_at: int
     not_before: int
     expires_at: int
@@ -114,6 +115,7 @@ def _read_cwt(data: bytes) -> Issued:
         signature=token.signature,
         low_s=True,
         issuer=None,
+        vct=None,
         issued_at=token.issued_at,
         not_before=token.issued_at,
         expires_at=token.expires_at,
@@ -134,15 +136,16 @@ def _read_sd_jwt_vc(token: sd_jwt.SdJwt) -> Issued:
     body = token.payload
     try:
         reference = _object(_object(body["status"])["status_list"])
-        issuer, kid, uri = body["iss"], token.header["kid"], reference["uri"]
-        if not (isinstance(issuer, str) and isinstance(kid, str) and isinstance(uri, str)):
-            raise InvalidInput("bad_sd_jwt", "iss, kid and status uri are texts")
+        issuer, vct, kid, uri = body["iss"], body["vct"], token.header["kid"], reference["uri"]
+        if not (isinstance(issuer, str) and isinstance(vct, str) and isinstance(kid, str) and isinstance(uri, str)):
+            raise InvalidInput("bad_sd_jwt", "iss, vct, kid and status uri are texts")
         return Issued(
             kid=kid,
             signing_input=token.issuer_jws.signing_input,
             signature=token.issuer_jws.signature,
             low_s=False,
             issuer=issuer,
+            vct=vct,
             issued_at=_numeric(body["iat"]),
             not_before=_numeric(body.get("nbf", body["iat"])),
             expires_at=_numeric(body["exp"]),

@@ -13,8 +13,8 @@ from typing import Final
 
 from ecard_card.errors import InvalidInput, Unavailable
 
-#: Seconds that an entry outlives its code, for the case that the clock is set back.
-MARGIN: Final = 600
+#: Seconds that an entry outlives its code, for the case that the clock runs ahead and is set back.
+MARGIN: Final = 24 * 3600
 _PRUNE_EVERY: Final = 30  # seconds
 _MAX_WHERE: Final = 200
 
@@ -57,8 +57,8 @@ class ReplayGuard:
         `key` is a verdict's `replay_key`, `where` at most 200 characters that name a counter. Raises `Unavailable`
         `replay_guard_unavailable` (file, or full): then nobody may accept the code.
         """
-        if len(where) > _MAX_WHERE:
-            raise InvalidInput("bad_counter", "the name of a counter has at most 200 characters")
+        if len(where) > _MAX_WHERE or not where.isprintable():
+            raise InvalidInput("bad_counter", "the name of a counter has at most 200 printable characters")
         with self._lock, _wrapped():
             self._prune(now.timestamp())
             taken = self._db.execute(

@@ -17,11 +17,13 @@ from ecard_card.jose import b64url_encode
 from ecard_verifier.check import STEPS, check
 from ecard_verifier.policy import ONLINE_POLICY, Policy
 from ecard_verifier.replay import FirstSeen, ReplayGuard
-from ecard_verifier.statuses import CredentialSource, Statuses
+from ecard_verifier.statuses import CredentialSource, Dated, Statuses
 from ecard_verifier.trust_source import TrustProvider
 from ecard_verifier.verdict import CheckLine, Outcome, Verdict, outcome_of
 
 FIRST_USE: Final = "first use"
+#: Refusals that a newer trust list may turn.
+_KEYS_MAY_HAVE_CHANGED: Final = ("unknown_key", "key_not_active")
 _ACCEPTED: Final = (Outcome.VALID, Outcome.CHECK)
 
 
@@ -78,8 +80,10 @@ class VerificationService:
             policy = replace(policy, minimum_assurance=minimum_assurance)
         now = self._clock()
         verdict = self._judge(code, now, policy, audience or self._audience)
-        if verdict.reason == "unknown_key" and self._trust.refresh():
+        if verdict.reason in _KEYS_MAY_HAVE_CHANGED and self._trust.refresh():
             verdict = self._judge(code, now, policy, audience or self._audience)
+        if verdict.reason == "unknown_credential" and self._behind(now, policy):
+            verdict = replace(verdict, outcome=Outcome.UNDECIDED, reason="mirror_behind")
         verdict, first_seen = self._once(verdict, counter or "", now)
         return Result("ver_" + b64url_encode(self._random_bytes(16)), verdict, first_seen, now)
 
@@ -93,6 +97,14 @@ class VerificationService:
             credentials=self._credentials,
             audience=audience,
         )
+
+    def _behind(self, now: datetime, policy: Policy) -> bool:
+        """Whether a credential that we have not heard of may well exist."""
+        source: object = self._credentials
+        if not isinstance(source, Dated):
+            return False
+        as_of = source.as_of
+        return as_of is None or now.timestamp() - as_of > policy.status_fresh + policy.skew
 
     def _once(self, verdict: Verdict, counter: str, now: datetime) -> tuple[Verdict, FirstSeen | None]:
         number = len(STEPS) + 1

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ecard_card import status_token
-from ecard_card.errors import CheckFailed, InvalidInput
+from ecard_card.errors import CheckFailed
+from ecard_card.status import EcardStatus
 from ecard_card.status_list import StatusList
 from ecard_card.status_token import StatusToken
 from ecard_keys.key import KeyPurpose
+from ecard_keys.status_uri import belongs_to
 from ecard_keys.trust import Trust
 from ecard_keys.verify import verify
 
@@ -37,6 +39,14 @@ class CredentialSource(Protocol):
     def get(self, credential_id: bytes, /) -> bytes | None: ...
 
 
+@runtime_checkable
+class Dated(Protocol):
+    """A source that knows as of when it is complete (NumericDate), or None for never so far."""
+
+    @property
+    def as_of(self) -> int | None: ...
+
+
 class NoStatuses:
     """Knows nothing; every reading is `status_unknown`."""
 
@@ -46,9 +56,19 @@ class NoStatuses:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    statuses: StatusList
+    """Usually one list; several where the issuer signed anew within a second, and nobody can say which came last."""
+
+    lists: tuple[StatusList, ...]
     issued_at: int
     expires_at: int
+
+    def get(self, index: int) -> int:
+        """The value; where lists of one second differ, ended counts before suspended, and that before valid."""
+        values = [statuses.get(index) for statuses in self.lists]
+        return EcardStatus.INVALID if EcardStatus.INVALID in values else max(values)
+
+
+_MAX_TWINS = 8
 
 
 class StatusSnapshot:
@@ -62,14 +82,19 @@ class StatusSnapshot:
     def put(self, token: StatusToken) -> None:
         """Take a token that `accept_status_token` has let through."""
         held = self._lists.get(token.uri)
-        if held is None or token.issued_at >= held.issued_at:
-            self._lists[token.uri] = _Held(token.statuses, token.issued_at, token.expires_at)
+        if held is None or token.issued_at > held.issued_at:
+            self._lists[token.uri] = _Held((token.statuses,), token.issued_at, token.expires_at)
+        elif token.issued_at == held.issued_at and token.statuses not in held.lists:
+            if len(held.lists) == _MAX_TWINS:
+                raise CheckFailed("status_list_foreign", "more lists of one second than an issuer signs")
+            lists = (*held.lists, token.statuses)
+            self._lists[token.uri] = _Held(lists, held.issued_at, min(held.expires_at, token.expires_at))
 
     def read(self, uri: str, index: int) -> StatusReading:
         held = self._lists.get(uri)
         if held is None:
             raise CheckFailed("status_unknown", "no status list for this uri")
-        return StatusReading(held.statuses.get(index), held.issued_at, held.expires_at)
+        return StatusReading(held.get(index), held.issued_at, held.expires_at)
 
     def __len__(self) -> int:
         return len(self._lists)
@@ -82,13 +107,14 @@ def accept_status_token(token: str | bytes, trust: Trust, now: datetime, *, skew
     `unknown_key`, `bad_signature`, `status_list_foreign`, `status_list_future`, `status_expired` or the
     key's own reason.
     """
-    parsed = status_token.parse_jwt(token) if isinstance(token, str) else status_token.parse_cwt(token)
-    candidates = trust.candidates(parsed.kid, KeyPurpose.STATUS)
+    sealed = status_token.sealed_jwt(token) if isinstance(token, str) else status_token.sealed_cwt(token)
+    candidates = trust.candidates(sealed.kid, KeyPurpose.STATUS)
     if not candidates:
         raise CheckFailed("unknown_key", "no status key with this kid")
-    signer = next((key for key in candidates if verify(key.key, parsed.signing_input, parsed.signature)), None)
+    signer = next((key for key in candidates if verify(key.key, sealed.signing_input, sealed.signature)), None)
     if signer is None:
         raise CheckFailed("bad_signature", "the status list is not signed by the key it names")
+    parsed = sealed.open()
     refusal = signer.accepts(parsed.issued_at)
     if refusal is not None:
         raise CheckFailed(refusal, "the key may not have signed this status list then")
@@ -100,17 +126,3 @@ def accept_status_token(token: str | bytes, trust: Trust, now: datetime, *, skew
     if parsed.expires_at < seconds - skew:
         raise CheckFailed("status_expired", "the status list has expired")
     return parsed
-
-
-def belongs_to(uri: str, template: str) -> bool:
-    """Whether `uri` is an expansion of the issuer's `{list}` template by a decimal list number."""
-    head, _, tail = template.partition("{list}")
-    number = uri[len(head) : len(uri) - len(tail)]
-    return uri.startswith(head) and uri.endswith(tail) and number.isascii() and number.isdigit() and len(number) <= 10
-
-
-def list_uri(template: str, list_id: int) -> str:
-    """The uri of list `list_id` (RFC 6570 level 1, one variable)."""
-    if list_id < 0:
-        raise InvalidInput("bad_status_reference", "a list number is not negative")
-    return template.replace("{list}", str(list_id))

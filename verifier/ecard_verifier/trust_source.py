@@ -25,6 +25,7 @@ from ecard_keys.trust_list import TrustList, TrustRoot, open_trust_list
 
 MAX_DOCUMENT: Final = 4 << 20
 COOL_DOWN: Final = 10.0  # seconds between two attempts
+LONGEST_FETCH: Final = 10.0  # seconds for a whole document: a host that drips would hold up the verifier
 FIRST_COOL_DOWN: Final = 0.5  # the same while there is no list at all
 
 
@@ -79,6 +80,7 @@ class HttpTrustList:
 
     def __call__(self) -> bytes | None:
         headers = {"Accept": "application/jose+json", "Accept-Encoding": "identity"}
+        deadline = time.monotonic() + LONGEST_FETCH
         if self._etag:
             headers["If-None-Match"] = self._etag
         try:
@@ -92,13 +94,15 @@ class HttpTrustList:
                     return None
                 if response.status_code != 200:
                     raise Unavailable("trust_unavailable", f"the trust list's host answered {response.status_code}")
-                document = b""
+                document = bytearray()
                 for chunk in response.iter_raw():
                     document += chunk
                     if len(document) > MAX_DOCUMENT:
                         raise Unavailable("trust_unavailable", "the trust list is too long")
+                    if time.monotonic() > deadline:
+                        raise Unavailable("trust_unavailable", "the trust list's host is too slow")
                 self._etag = response.headers.get("etag")
-                return document
+                return bytes(document)
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
             raise Unavailable("trust_unavailable", f"no trust list: {type(error).__name__}") from None
 
@@ -134,6 +138,7 @@ class TrustSource:
                 self._accept(cache.read_bytes())
             except (EcardError, OSError) as error:
                 self.last_error = error.code if isinstance(error, EcardError) else "trust_unavailable"
+                self._remember(cache)
 
     def current(self) -> Trust | None:
         return self._trust
@@ -182,8 +187,13 @@ class TrustSource:
 
     def _accept(self, document: bytes) -> None:
         opened = open_trust_list(document, self._root, now=int(self._clock().timestamp()), known=self._list)
-        if self._list is None or opened.digest != self._list.digest:
+        if self._trust is None or self._list is None or opened.digest != self._list.digest:
             self._list, self._trust = opened, Trust.of(opened)
+
+    def _remember(self, cache: Path) -> None:
+        """A list that has expired is not believed, and still bars every older one."""
+        with contextlib.suppress(EcardError, OSError):
+            self._list = open_trust_list(cache.read_bytes(), self._root, now=None)
 
     def _keep(self, document: bytes) -> None:
         if self._cache is None:

@@ -137,9 +137,11 @@ class Reading:
         return Reading(self.atr, self.fci, self.issuer_records, None, self.certificate)
 
     def _record(self, name: str) -> bytes | None:
-        tag = environment("ssse").tag_of(name)
-        value = self.issuer_records.get(tag)
-        return value if value is not None else (self.holder_records or {}).get(tag)
+        """The value of field `name`, from its own file and no other: a desk may send any tag anywhere."""
+        ssse = environment("ssse")
+        issuer_file, _ = ssse.files
+        of_issuer = any(record.name == name for record in issuer_file.records)
+        return (self.issuer_records if of_issuer else self.holder_records or {}).get(ssse.tag_of(name))
 
 
 def _ascii(value: bytes) -> str:
