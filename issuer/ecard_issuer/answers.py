@@ -1,0 +1,130 @@
+"""From the issuer's values to the answers of its routes and commands. Nothing about a holder passes here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from ecard_card import jose
+from ecard_card.status import effective_status
+from ecard_issuer.enrol import OpenEnrolment, ProvenEnrolment
+from ecard_issuer.issue import IssuedCredential
+from ecard_issuer.operators import NewOperator
+from ecard_issuer.ports import Cards
+from ecard_issuer.publish import public_jwk
+from ecard_issuer.rows import CardRow, ChangeResult, OperatorRow
+from ecard_keys.key import KeyRecord
+from ecard_verifier.verdict import rfc3339
+
+Json = dict[str, object]
+
+
+def card_answer(register: Cards, card: CardRow) -> Json:
+    """A `CardAnswer`."""
+    binding = register.find_binding(card.card_ref)
+    return {
+        "card_ref": card.card_ref,
+        "region": card.region,
+        "chip_profile": card.chip_profile,
+        "status": int(card.status),
+        "ecard_status": effective_status(card.status).name.lower(),
+        "sequence": card.sequence,
+        "issued_on": card.issued_on.isoformat(),
+        "expires_on": card.expires_on.isoformat(),
+        "ecard_id": binding.ecard_id if binding else None,
+        "binding": binding.state.value if binding else None,
+        "chip_assurance": binding.assurance.label if binding else None,
+        "credentials": [
+            {
+                "credential_id": row.credential_id.hex(),
+                "state": row.state.value,
+                "key_id": row.key_id,
+                "status_list": row.list_id,
+                "status_index": row.index,
+                "issued_at": rfc3339(row.issued_at),
+                "expires_at": rfc3339(row.expires_at),
+            }
+            for row in register.credentials_of(card.card_ref)
+        ],
+    }
+
+
+def change_answer(result: ChangeResult) -> Json:
+    """A `ChangeAnswer`. The reason stays in the register."""
+    event = result.event
+    return {
+        "applied": result.applied,
+        "card_ref": event.card_ref,
+        "change": event.change.value,
+        "previous": int(event.previous),
+        "status": int(event.status),
+        "ecard_status": effective_status(event.status).name.lower(),
+        "sequence": event.sequence,
+        "event_id": event.event_id,
+        "missed": event.missed,
+        "occurred_at": rfc3339(event.occurred_at),
+        "recorded_at": rfc3339(event.recorded_at),
+    }
+
+
+def enrolment_answer(opened: OpenEnrolment) -> Json:
+    """An `EnrolmentAnswer`."""
+    return {
+        "enrolment_id": opened.enrolment_id,
+        "challenge": opened.challenge.digest().hex(),
+        "expires_at": rfc3339(opened.expires_at),
+    }
+
+
+def proven_answer(proven: ProvenEnrolment) -> Json:
+    """A `ProvenAnswer`."""
+    return {
+        "enrolment_id": proven.enrolment_id,
+        "card_ref": proven.card_ref,
+        "chip_assurance": proven.assurance.label,
+        "usable_until": rfc3339(proven.usable_until),
+    }
+
+
+def credential_answer(issued: IssuedCredential) -> Json:
+    """A `CredentialAnswer`. The one answer with the holder's data in it, for the holder's own device."""
+    return {
+        "ecard_id": issued.ecard_id,
+        "credential_id": issued.credential_id.hex(),
+        "sd_jwt": issued.sd_jwt,
+        "cwt": jose.b64url_encode(issued.cwt),
+        "status": {"uri": issued.status.uri, "list_id": issued.status.list_id, "index": issued.status.index},
+        "chip_assurance": issued.assurance.label,
+        "expires_at": rfc3339(issued.expires_at),
+    }
+
+
+def key_answer(record: KeyRecord) -> Json:
+    """A `KeyAnswer`."""
+    return {
+        "kid": record.kid,
+        "purpose": record.purpose.value,
+        "state": record.state.value,
+        "algorithm": record.algorithm,
+        "not_before": _moment(record.not_before),
+        "retired_from": None if record.retired_from is None else _moment(record.retired_from),
+        "jwk": public_jwk(record),
+    }
+
+
+def operator_answer(row: OperatorRow) -> Json:
+    """A caller without their token, which nobody has."""
+    return {
+        "name": row.name,
+        "role": row.role,
+        "created_at": rfc3339(row.created_at),
+        "revoked_at": rfc3339(row.revoked_at) if row.revoked_at else None,
+    }
+
+
+def new_operator_answer(made: NewOperator) -> Json:
+    """A caller just made, with the token that is shown this once."""
+    return {"name": made.name, "role": made.role.value, "token": made.token}
+
+
+def _moment(seconds: int) -> str:
+    return rfc3339(datetime.fromtimestamp(seconds, UTC))

@@ -1,0 +1,1 @@
+"""The issuer's commands: one module per word after `ecard`, each with `register`."""

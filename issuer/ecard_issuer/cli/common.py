@@ -1,0 +1,80 @@
+"""What the issuer's commands share: settings from the command line, an opened issuer, output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from ecard_card.errors import InvalidInput
+from ecard_issuer.assembly import Issuer, build
+from ecard_issuer.config import load
+
+_MAX_INPUT = 64 << 10
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def add_options(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
+    """The options that every command has, and what it runs."""
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="instead of ECARD_DATA_DIR")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.set_defaults(func=run)
+
+
+@contextmanager
+def opened(args: argparse.Namespace) -> Iterator[Issuer]:
+    """The issuer of the settings, not started: a running service notices what is done to its register."""
+    issuer = build(load(data_dir=args.data_dir), say=talk)
+    try:
+        yield issuer
+    finally:
+        issuer.close()
+
+
+def talk(line: str) -> None:
+    """Say something to the person; data goes to standard output."""
+    print(line, file=sys.stderr)
+
+
+def show(args: argparse.Namespace, answer: Mapping[str, object], *lines: str) -> None:
+    """`answer` as JSON where that is asked for, else `lines` (by default its plain members)."""
+    if args.json:
+        print(json.dumps(answer, ensure_ascii=False, indent=2))
+        return
+    for line in lines or [f"{name}: {value}" for name, value in answer.items() if isinstance(value, str | int)]:
+        print(line)
+
+
+def read_body(path: str, kind: type[_M]) -> _M:
+    """A JSON body from a file or `-` (standard input), so that nobody's data stands on a command line.
+
+    Raises `InvalidInput` `invalid_request`, which names members and never their values.
+    """
+    try:
+        if path == "-":
+            text = sys.stdin.read(_MAX_INPUT + 1)
+        else:
+            with Path(path).open(encoding="utf-8") as file:
+                text = file.read(_MAX_INPUT + 1)
+    except (OSError, ValueError):
+        raise InvalidInput("invalid_request", "the file cannot be read") from None
+    if len(text) > _MAX_INPUT:
+        raise InvalidInput("invalid_request", "longer than 64 KiB")
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False, include_context=False)[:8]
+        raise InvalidInput("invalid_request", "; ".join(map(_place, wrong))) from None
+
+
+def _place(item: ErrorDetails) -> str:
+    if item["type"] == "extra_forbidden":  # its name is the sender's
+        return "an unknown member"
+    return f"{'.'.join(map(str, item['loc']))}: {item['type']}"

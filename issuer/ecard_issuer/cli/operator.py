@@ -1,0 +1,46 @@
+"""`ecard operator`: who may call the services."""
+
+from __future__ import annotations
+
+import argparse
+
+from ecard_issuer.answers import new_operator_answer, operator_answer
+from ecard_issuer.cli.common import add_options, opened, show, talk
+from ecard_issuer.operators import Role
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `operator` with its three commands."""
+    operator = subparsers.add_parser("operator", help="make, list and revoke callers of the services")
+    commands = operator.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add = commands.add_parser("add", help="a new caller; the token is shown this once")
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("--role", choices=[role.value for role in Role], default=Role.OPERATOR.value)
+    add_options(add, _add)
+    add_options(commands.add_parser("list", help="every caller, without tokens"), _list)
+    revoke = commands.add_parser("revoke", help="revoke every token of a name, for ever")
+    revoke.add_argument("name", metavar="NAME")
+    add_options(revoke, _revoke)
+
+
+def _add(args: argparse.Namespace) -> int:
+    with opened(args) as issuer:
+        made = issuer.operators.add(args.name, Role(args.role), issuer.clock())
+        show(args, new_operator_answer(made), made.token)
+        talk("The token is stored as a hash only and cannot be shown again.")
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    with opened(args) as issuer:
+        rows = [operator_answer(row) for row in issuer.operators.all()]
+        lines = (f"{row['name']}  {row['role']}  {'revoked' if row['revoked_at'] else 'live'}" for row in rows)
+        show(args, {"operators": rows}, *lines)
+    return 0
+
+
+def _revoke(args: argparse.Namespace) -> int:
+    with opened(args) as issuer:
+        count = issuer.operators.revoke(args.name, issuer.clock())
+        show(args, {"name": args.name, "revoked": count})
+    return 0

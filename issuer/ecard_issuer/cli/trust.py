@@ -1,0 +1,48 @@
+"""`ecard bundle` and `ecard trust-root`: what verifiers carry, and what they pin."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ecard_card.errors import Unavailable
+from ecard_issuer.cli.common import add_options, opened, talk
+from ecard_verifier.bundle import root_to_json
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `bundle` and `trust-root`; both write JSON documents."""
+    bundle = subparsers.add_parser("bundle", help="write the offline bundle: all that a check needs without a network")
+    bundle.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: standard output)")
+    add_options(bundle, _bundle)
+    root = subparsers.add_parser("trust-root", help="write the trust root that verifiers pin")
+    root.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: standard output)")
+    add_options(root, _trust_root)
+
+
+def _bundle(args: argparse.Namespace) -> int:
+    with opened(args) as issuer:
+        _write(args.output, issuer.publisher.bundle(issuer.clock()).body)
+    return 0
+
+
+def _trust_root(args: argparse.Namespace) -> int:
+    with opened(args) as issuer:
+        _write(args.output, json.dumps(root_to_json(issuer.keys.root()), indent=2).encode() + b"\n")
+    return 0
+
+
+def _write(path: Path | None, data: bytes) -> None:
+    if path is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+        return
+    draft = path.with_name(path.name + ".new")
+    try:
+        draft.write_bytes(data)
+        draft.replace(path)
+    except OSError:
+        raise Unavailable("output_unwritable", "the output file cannot be written") from None
+    talk(f"wrote {path}")

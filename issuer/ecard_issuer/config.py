@@ -1,0 +1,167 @@
+"""The issuer's settings: read once at start, frozen, handed down.
+
+Environment `ECARD_*` (`ECARD_…_FILE` for secrets) over the table `[issuer]` of one optional TOML file named by
+`ECARD_CONFIG`. Unknown keys are errors, and no secret has a default. `ECARD_VERIFIER_*` and `[verifier]` are the
+verifier's, in the same environment and file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ecard_card.errors import InvalidInput
+
+_S = TypeVar("_S", bound=BaseSettings)
+
+PREFIX: Final = "ECARD_"
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.:\[\]-]{1,253}(:[0-9]{1,5})?")
+_SECRETS: Final = ("key_passphrase", "database_url")
+#: Read by other parts of the house (test helpers, clients); known here only so that they are not called unknown.
+_ELSEWHERE: Final = frozenset({"config", "require_all", "token", "token_file"})
+_VERIFIER: Final = "verifier_"
+_TABLES: Final = frozenset({"issuer", "verifier"})
+
+
+class IssuerSettings(BaseSettings):
+    """All that an operator can set. Construct it with `load`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
+    )
+
+    data_dir: Path = Path("data")
+    #: SQLAlchemy URL; default: an SQLite file in `data_dir`. May hold a password.
+    database_url: SecretStr | None = None
+    host: str = Field(default="127.0.0.1", min_length=1, max_length=255)
+    port: int = Field(default=8420, ge=0, le=65535)  # 0: any free one
+    #: The URL the world reaches us by; part of every credential. Default: of the register, else http://127.0.0.1:port.
+    public_origin: str | None = None
+    #: Opens the key files. Default: a random one made at first start in `data_dir`.
+    key_passphrase: SecretStr | None = None
+    issuer_name: str = Field(default="ecard", min_length=1, max_length=100)
+    #: Codes of GB/T 2260 this issuer may sign for, separated by commas.
+    regions: Annotated[tuple[str, ...], NoDecode] = ()
+    #: Simulated chips live under a trust anchor that production refuses.
+    allow_test_chips: bool = False
+    credential_days: int = Field(default=365, ge=1, le=3650)
+    #: The least proof of the chip that this issuer binds on.
+    minimum_chip_proof: Literal["declared", "read", "challenge", "signature"] = "read"
+    #: PEM file of the authorities whose chip certificates are believed; the name of one is its common name.
+    chip_anchors: Path | None = None
+    #: File of 32 hex digits, mode 600: the master key that judges shared-key chips, where no HSM does.
+    chip_master_key_file: Path | None = None
+    chip_key_holder: str = Field(default="local", min_length=1, max_length=64)
+    trust_list_days: int = Field(default=30, ge=1, le=366)
+    status_ttl: int = Field(default=60, ge=1, le=86400)  # seconds a status list may be cached
+    status_hours: int = Field(default=24, ge=1, le=168)  # a status list's life
+
+    @field_validator("regions", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("regions")
+    @classmethod
+    def _six_digits(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"[0-9]{6}", region) for region in value):
+            raise ValueError("a region is six digits")
+        return value
+
+    @field_validator("public_origin")
+    @classmethod
+    def _bare_origin(cls, value: str | None) -> str | None:
+        if value is not None and not _ORIGIN.fullmatch(value):
+            raise ValueError("want scheme and host in lower case, without a path: https://issuer.example")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments of `load` over the environment; `load` itself reads the files."""
+        return init_settings, env_settings
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database's address, which may hold a password."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{(self.data_dir / 'register.sqlite3').absolute()}"
+
+    def having(self, **changes: object) -> Self:
+        """These settings with some replaced, checked anew. Raises `InvalidInput` `bad_setting`."""
+        return _checked(type(self), {**self.model_dump(), **changes})
+
+
+def load(*, also_known: Collection[str] = (), **given: Any) -> IssuerSettings:
+    """Settings from `given` (command line) over the environment over the TOML file over the defaults.
+
+    `also_known` are lower-case names that belong to another service of the same process. Raises `InvalidInput`:
+    `unknown_setting`, `bad_setting`, `settings_unreadable`. The messages name settings and never their values.
+    """
+    own = IssuerSettings.model_fields.keys()
+    environ = {name[len(PREFIX) :].lower(): value for name, value in os.environ.items() if name.startswith(PREFIX)}
+    environ = {name: value for name, value in environ.items() if not name.startswith(_VERIFIER)}
+    known = {*own, *(f"{name}_file" for name in _SECRETS), *also_known, *_ELSEWHERE}
+    _refuse_unknown(environ, known, "environment variable ECARD_{}")
+    values = _toml(environ["config"], known) if "config" in environ else {}
+    for name in own & environ.keys():
+        values.pop(name, None)  # the environment's own value is read by pydantic
+    for name in _SECRETS:
+        if f"{name}_file" in environ:
+            if name in environ:
+                raise InvalidInput("bad_setting", f"ECARD_{name.upper()} is given twice, also as a file")
+            values[name] = _read_secret(Path(environ[f"{name}_file"]), name)
+    values = {name: value for name, value in values.items() if name in own}
+    return _checked(IssuerSettings, {**values, **{name: value for name, value in given.items() if value is not None}})
+
+
+def _checked(kind: type[_S], values: Mapping[str, Any]) -> _S:
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput("bad_setting", f"ECARD_{name.upper()}: {first['msg']}") from None
+
+
+def _refuse_unknown(names: Mapping[str, object], known: Collection[str], form: str) -> None:
+    for name in sorted(names):
+        if name not in known:
+            raise InvalidInput("unknown_setting", f"{form.format(name.upper()[:60])} is not a setting")
+
+
+def _toml(path: str, known: Collection[str]) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError):
+        raise InvalidInput("settings_unreadable", "the file named by ECARD_CONFIG is no readable TOML") from None
+    _refuse_unknown(content, _TABLES, "table {} in the settings file")
+    values = content.get("issuer", {})
+    if not isinstance(values, dict):
+        raise InvalidInput("settings_unreadable", "issuer is no table in the settings file")
+    _refuse_unknown(values, known, "key {} in the settings file")
+    return values
+
+
+def _read_secret(path: Path, name: str) -> str:
+    try:
+        text = path.read_text("utf-8").rstrip("\n")
+    except (OSError, ValueError):
+        raise InvalidInput("settings_unreadable", f"the file of ECARD_{name.upper()}_FILE cannot be read") from None
+    if not text:
+        raise InvalidInput("bad_setting", f"the file of ECARD_{name.upper()}_FILE is empty")
+    return text

@@ -1,0 +1,139 @@
+"""Drafts of a credential: laid out in both formats, and checked as a verifier would before a real key is spent.
+
+After boulder's issuance: the very bytes that will be signed are signed by a throwaway key first, and the verifier's
+own `check_credential` reads them back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+
+from ecard_card import cwt, sd_jwt
+from ecard_card.card import ChipAssurance
+from ecard_card.credential import Credential, StatusRef
+from ecard_card.errors import CheckFailed, InvalidInput, RuleViolation, Unavailable
+from ecard_issuer.people import CardDesk
+from ecard_issuer.rows import CardRow, StatusSlot
+from ecard_keys.ephemeral import EphemeralSigner
+from ecard_keys.key import KeyPurpose, KeyRecord
+from ecard_keys.status_uri import list_uri
+from ecard_keys.trust import Trust
+from ecard_keys.trust_list import IssuerEntry, TrustList
+from ecard_keys.verify import load_public_key
+from ecard_verifier.check import check_credential
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What this issuer puts into every credential. A plan carries its hash: a signature follows the profile planned."""
+
+    issuer: str
+    vct: str
+    status_uri: str  # template with {list}
+    validity: timedelta
+
+    @property
+    def digest(self) -> str:
+        facts = [self.issuer, self.vct, self.status_uri, int(self.validity.total_seconds())]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One credential in both formats, unsigned, under the name of the key that will sign it."""
+
+    credential: Credential
+    compact: cwt.UnsignedCwt
+    selective: sd_jwt.UnsignedSdJwt
+    key: KeyRecord
+
+    @property
+    def inputs(self) -> list[bytes]:
+        """The messages to be signed, in the order in which `complete` takes their signatures."""
+        return [self.compact.signing_input, self.selective.signing_input]
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        return tuple(hashlib.sha256(message).hexdigest() for message in self.inputs)
+
+    def complete(self, signatures: list[bytes]) -> tuple[bytes, str]:
+        return self.compact.complete(signatures[0]), self.selective.complete(signatures[1])
+
+
+class Drafter:
+    """Lays out and checks credentials of one profile."""
+
+    def __init__(self, profile: Profile, desk: CardDesk, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
+        self.profile = profile
+        self._desk = desk
+        self._random = random
+
+    def lay_out(
+        self,
+        card: CardRow,
+        credential_id: bytes,
+        device_key: bytes,
+        slot: StatusSlot,
+        assurance: ChipAssurance,
+        key: KeyRecord,
+        now: datetime,
+    ) -> Draft:
+        """A draft that our own check accepts under a throwaway key standing in for `key`.
+
+        Raises `RuleViolation` `card_not_issuable` for an expired card, `Unavailable` `draft_refused`.
+        """
+        identity = self._desk.identity(card)
+        expires_at = min(now + self.profile.validity, datetime.combine(card.expires_on, time.max, UTC))
+        if expires_at <= now:
+            raise RuleViolation("card_not_issuable", "the physical card has expired")
+        credential = Credential(
+            issuer=self.profile.issuer,
+            credential_id=credential_id,
+            device_key=device_key,
+            issued_at=int(now.timestamp()),
+            expires_at=int(expires_at.timestamp()),
+            status=StatusRef(list_uri(self.profile.status_uri, slot.list_id), slot.list_id, slot.index),
+            assurance=assurance,
+            vct=self.profile.vct,
+            claims={
+                "name": identity.holder.name,
+                "birthdate": identity.holder.id_number.birth_date.isoformat(),
+                "personal_administrative_number": identity.holder.id_number.text,
+                "card_number": identity.number.text,
+                "card_issuing_region": card.region,
+                "expiry_date": card.expires_on.isoformat(),
+                "chip_ref": self._desk.references.chip_claim(card.card_ref),
+            },
+        )
+        compact = cwt.draft(credential, bytes.fromhex(key.kid))
+        selective = sd_jwt.draft(credential, key.kid, lambda: self._random(16))
+        draft = Draft(credential, compact, selective, key)
+        throwaway = EphemeralSigner(key.kid)
+        stand_in = throwaway.record(KeyPurpose.CREDENTIAL)
+        self.verify(draft, draft.complete(throwaway.sign(key.kid, draft.inputs)), stand_in, now)
+        return draft
+
+    def verify(self, draft: Draft, finished: tuple[bytes, str], key: KeyRecord, now: datetime) -> None:
+        """The verifier's own check on both formats, and that each says what was meant.
+
+        Raises `Unavailable` `draft_refused`: something of ours is wrong, never the caller's request.
+        """
+        seconds = int(now.timestamp())
+        entry = IssuerEntry(self.profile.issuer, self.profile.status_uri, (), (key,))
+        trust = Trust.of(TrustList(1, seconds, seconds + 60, None, (entry,)))
+        meant = draft.credential
+        facts = (meant.issued_at, meant.expires_at, meant.status.index, meant.assurance)
+        try:
+            for form in (finished[0], sd_jwt.parse(finished[1])):
+                said = check_credential(form, trust, now)
+                if (said.issued_at, said.expires_at, said.status_index, said.assurance) != facts:
+                    raise CheckFailed("draft_differs", "a format does not say what was meant")
+                if load_public_key(said.device_key) != load_public_key(meant.device_key):
+                    raise CheckFailed("draft_differs", "a format names another device key")
+        except (CheckFailed, InvalidInput) as error:
+            raise Unavailable("draft_refused", f"our own check refuses the credential: {error.code}") from error

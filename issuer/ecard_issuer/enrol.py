@@ -1,0 +1,137 @@
+"""Enrolment: the server asks a chip a fresh question, judges the answer, and writes down what was proven.
+
+Two halves that share nothing but the register: `begin` gives out a challenge, `complete` consumes it once. The chip
+may sit at a desk far away; the desk relays bytes and decides nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from ecard_card.card import ChipAssurance
+from ecard_card.errors import ChipFault, RuleViolation
+from ecard_card.status import STRICT_POLICY, EcardStatus, RegionPolicy, effective_status
+from ecard_issuer.chip.evidence import Challenge, Evidence
+from ecard_issuer.chip.judge import Anchors, Judgement, judge
+from ecard_issuer.people import CardDesk
+from ecard_issuer.ports import Cards, Enrolments
+from ecard_issuer.rows import CardRow, EnrolmentRow
+from ecard_keys.chip_key import ChipKeyHolder
+
+#: A desk has this long to bring the chip's answer, and then as long again for the holder's device to ask.
+CHALLENGE_LIFE = timedelta(minutes=5)
+PROOF_LIFE = timedelta(minutes=30)
+
+
+class CardsAndEnrolments(Cards, Enrolments, Protocol):
+    """The part of the register that enrolment needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEnrolment:
+    """A challenge given out. Only its digest has to reach the desk."""
+
+    enrolment_id: str
+    challenge: Challenge
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenEnrolment:
+    """A chip that answered; good for one issuance until `usable_until`."""
+
+    enrolment_id: str
+    card_ref: str
+    assurance: ChipAssurance
+    usable_until: datetime
+
+
+class Enrolment:
+    """The use case. `minimum` is the least proof this issuer binds on."""
+
+    def __init__(
+        self,
+        register: CardsAndEnrolments,
+        desk: CardDesk,
+        anchors: Anchors,
+        key_holder: ChipKeyHolder | None,
+        *,
+        minimum: ChipAssurance = ChipAssurance.READ,
+        policy: RegionPolicy = STRICT_POLICY,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._register = register
+        self._desk = desk
+        self._anchors = anchors
+        self._key_holder = key_holder
+        self._minimum = minimum
+        self._policy = policy
+        self._random = random
+
+    def begin(self, terminal_id: str, now: datetime) -> OpenEnrolment:
+        """Give out a challenge that binds this enrolment, the terminal and the time.
+
+        Raises `InvalidInput` `bad_chip_challenge` for a terminal id that is empty, long or unprintable.
+        """
+        enrolment_id = self._random(16).hex()
+        challenge = Challenge.new(enrolment_id, terminal_id, now, token_bytes=self._random)
+        expires_at = now + CHALLENGE_LIFE
+        self._register.open_enrolment(EnrolmentRow(enrolment_id, terminal_id, challenge.to_json().encode(), expires_at))
+        return OpenEnrolment(enrolment_id, challenge, expires_at)
+
+    def complete(self, enrolment_id: str, evidence: Evidence, now: datetime) -> ProvenEnrolment:
+        """Judge what the chip sent, and consume the challenge.
+
+        A wrong answer consumes nothing and proves nothing. Raises `NotFound` `enrolment_unknown`, `card_unknown`;
+        `ChipFault` (everything that `judge` raises, `chip_not_as_registered`, `chip_proof_missing`);
+        `NotAllowed` `test_chip_refused`; `Conflict` `enrolment_already_used`, `chip_key_differs`, `chip_key_taken`
+        (a clone, or two cards with one key); `RuleViolation` `enrolment_expired`, `card_not_issuable`,
+        `chip_proof_too_weak`.
+        """
+        enrolment = self._register.get_enrolment(enrolment_id)
+        judgement = judge(evidence, Challenge.from_json(enrolment.challenge), self._anchors, self._key_holder, now)
+        card = self._desk.card_of(judgement.chip.identification_code)
+        self._compare(card, evidence, judgement)
+        if judgement.assurance < self._minimum:
+            raise RuleViolation("chip_proof_too_weak", f"this issuer binds on {self._minimum.label} or better")
+        if effective_status(card.status, policy=self._policy) is not EcardStatus.VALID:
+            raise RuleViolation("card_not_issuable", "the card's status does not permit an e-card")
+        usable_until = now + PROOF_LIFE
+        self._register.prove_enrolment(
+            enrolment_id,
+            card_ref=card.card_ref,
+            assurance=judgement.assurance,
+            evidence=self._sealed(card, enrolment_id, evidence, judgement),
+            now=now,
+            chip_key_ref=self._key_ref(judgement),
+            usable_until=usable_until,
+        )
+        return ProvenEnrolment(enrolment_id, card.card_ref, judgement.assurance, usable_until)
+
+    def _compare(self, card: CardRow, evidence: Evidence, judgement: Judgement) -> None:
+        """What was read must be what was registered, and a chip whose key is known must use it."""
+        if card.chip_key_ref is not None and judgement.key_reference is None:
+            raise ChipFault(
+                "chip_proof_missing", "this chip is known by its key, and did not use it: a copy would do so"
+            )
+        reading = evidence.reading
+        if reading is None:
+            return
+        number = reading.card_number
+        if number is not None and self._desk.references.card_number(number) != card.number_mac:
+            raise ChipFault("chip_not_as_registered", "the chip's card number is not the registered one")
+        if judgement.chip.profile != card.chip_profile:
+            raise ChipFault("chip_not_as_registered", "the chip is of another profile than the registered one")
+
+    def _key_ref(self, judgement: Judgement) -> str | None:
+        return None if judgement.key_reference is None else self._desk.references.chip_key(judgement.key_reference)
+
+    def _sealed(self, card: CardRow, enrolment_id: str, evidence: Evidence, judgement: Judgement) -> bytes:
+        """Evidence and verdict as one record under the person's key: it holds the chip's identification code."""
+        record = {"evidence": evidence.without_holder().to_json(), "statement": judgement.statement}
+        return self._desk.seal_of(card).seal(json.dumps(record).encode(), f"evidence/{enrolment_id}")

@@ -1,0 +1,256 @@
+"""Issuing: draft → verify the draft as a verifier would → record the plan → sign once → commit.
+
+A crash between any two steps leaves a plan that `settle` voids: what may have been signed for it is INVALID for
+ever, the chip is free again, and the enrolment may be used once more. No signature is ever made that no plan names.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from ecard_card import jose
+from ecard_card.card import ChipAssurance
+from ecard_card.credential import StatusRef
+from ecard_card.errors import Conflict, EcardError, InvalidInput, RuleViolation, Unavailable
+from ecard_card.status import STRICT_POLICY, EcardStatus, RegionPolicy, effective_status
+from ecard_issuer.draft import Draft, Drafter
+from ecard_issuer.people import CardDesk
+from ecard_issuer.ports import Register
+from ecard_issuer.rows import BindingRow, CardRow, CredentialRow, EnrolmentRow, PlanRow
+from ecard_issuer.states import BindingState, EnrolmentState
+from ecard_keys.key import KeyPurpose, KeyRecord
+from ecard_keys.signer import Signer
+from ecard_keys.status_uri import list_uri
+from ecard_keys.verify import load_public_key, verify_jws
+
+PROOF_TYPE = "ecard-device-proof+jwt"
+_PLAN_LIFE = timedelta(seconds=30)
+_SLOT_TRIES = 20
+
+
+class ActiveKeys(Protocol):
+    """Which key signs now."""
+
+    def active(self, purpose: KeyPurpose) -> KeyRecord: ...
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCredential:
+    """What the holder's app receives: one dataset in two formats. The SD-JWT holds personal data."""
+
+    sd_jwt: str = field(repr=False)
+    cwt: bytes = field(repr=False)
+    ecard_id: str
+    credential_id: bytes
+    status: StatusRef
+    expires_at: datetime
+    assurance: ChipAssurance
+
+
+class Issuing:
+    """The one way in which a credential comes to be.
+
+    `owner` names this issuer among those that share the register; `reached` is told each step that is behind us
+    (tests end the process there).
+    """
+
+    def __init__(
+        self,
+        register: Register,
+        desk: CardDesk,
+        keys: ActiveKeys,
+        signer: Signer,
+        drafter: Drafter,
+        *,
+        owner: str,
+        policy: RegionPolicy = STRICT_POLICY,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+        reached: Callable[[str], None] = lambda step: None,
+    ) -> None:
+        self._register = register
+        self._desk = desk
+        self._keys = keys
+        self._signer = signer
+        self._drafter = drafter
+        self._profile = drafter.profile
+        self._owner = owner
+        self._policy = policy
+        self._random = random
+        self._reached = reached
+
+    def issue(
+        self, enrolment_id: str, device_key: bytes, proof: str, now: datetime, *, ecard_id: str | None = None
+    ) -> IssuedCredential:
+        """Issue the credential that a proven enrolment is good for, to the device key that `proof` shows possession of.
+
+        Repeating a finished request with the same device key gives the same credential again: a reply may be lost.
+        `ecard_id` asks for one more credential of an e-card that is bound to this chip already.
+
+        Raises `NotFound` `enrolment_unknown`; `InvalidInput` `bad_device_proof`, `bad_public_key`; `RuleViolation`
+        `enrolment_not_proven`, `enrolment_expired`, `card_not_issuable`; `Conflict` `chip_already_bound`,
+        `enrolment_already_used`, `issuance_in_progress`; `Unavailable` where a key home or the register is away.
+        """
+        self._prove_possession(proof, device_key, enrolment_id, now)
+        enrolment = self._register.get_enrolment(enrolment_id)
+        if enrolment.state is EnrolmentState.ISSUED:
+            return self._issued_before(enrolment, device_key)
+        if enrolment.state is not EnrolmentState.PROVEN or enrolment.card_ref is None or enrolment.assurance is None:
+            raise RuleViolation("enrolment_not_proven", "the chip has not answered this enrolment's challenge")
+        card = self._register.get_card(enrolment.card_ref)
+        if effective_status(card.status, policy=self._policy) is not EcardStatus.VALID:
+            raise RuleViolation("card_not_issuable", "the card's status does not permit an e-card")
+        binding = self._register.find_binding(card.card_ref)
+        renewal = _is_renewal(binding, ecard_id)
+        target = binding.ecard_id if binding is not None and renewal else self._random(16).hex()
+        draft, plan = self._plan(card, enrolment, enrolment.assurance, device_key, target, renewal, now)
+        self._reached("planned")
+        try:
+            signatures = self._signer.sign(draft.key.kid, draft.inputs)
+            self._reached("signed")
+            compact, selective = draft.complete(signatures)
+            self._drafter.verify(draft, (compact, selective), draft.key, now)
+            row = self._row(card, plan, draft, compact, selective)
+            self._register.commit_issuance(card.card_ref, plan.plan_id, row, {"cwt": jose.b64url_encode(compact)}, now)
+        except EcardError as error:
+            if error.code != "outcome_unknown":  # it may have been committed: `settle` finds out
+                self._register.void_plan(card.card_ref, plan.plan_id, now)
+            raise
+        self._reached("committed")
+        return _to_issued(row, selective, draft.credential.status.uri)
+
+    def settle(self, now: datetime, *, everything: bool) -> int:
+        """Void what a crash left planned, and return how many plans that were.
+
+        `everything`: also this owner's own plans, whatever their age (right after its restart). Otherwise only plans
+        past their life; a worker that still holds one finds it voided when it wants to commit.
+        """
+        settled = 0
+        while plans := self._register.stale_plans(now, self._owner if everything else None):
+            for plan in plans:
+                try:
+                    settled += self._register.void_plan(plan.card_ref, plan.plan_id, now)
+                except Conflict as conflict:  # committed after all, by a worker that was only slow
+                    if conflict.code != "plan_committed":
+                        raise
+        return settled
+
+    def _plan(
+        self,
+        card: CardRow,
+        enrolment: EnrolmentRow,
+        assurance: ChipAssurance,
+        device_key: bytes,
+        ecard_id: str,
+        renewal: bool,
+        now: datetime,
+    ) -> tuple[Draft, PlanRow]:
+        """A checked draft and its recorded plan; takes the chip, the e-card and a status index."""
+        key = self._keys.active(KeyPurpose.CREDENTIAL)
+        credential_id, plan_id = self._random(16), self._random(16).hex()
+        for _ in range(_SLOT_TRIES):
+            slot = self._register.free_slot(now)
+            draft = self._drafter.lay_out(card, credential_id, device_key, slot, assurance, key, now)
+            self._reached("drafted")
+            plan = PlanRow(
+                card_ref=card.card_ref,
+                plan_id=plan_id,
+                enrolment_id=enrolment.enrolment_id,
+                ecard_id=ecard_id,
+                card_status=card.status,
+                profile=self._profile.vct,
+                profile_hash=self._profile.digest,
+                list_id=slot.list_id,
+                index=slot.index,
+                credential_id=credential_id,
+                draft_hashes=draft.hashes,
+                key_id=key.kid,
+                device_key_thumbprint=_thumbprint(device_key),
+                owner=self._owner,
+                expires_at=now + _PLAN_LIFE,
+                created_at=now,
+                renewal=renewal,
+            )
+            try:
+                self._register.plan_issuance(plan, now)
+            except Conflict as conflict:
+                if conflict.code != "status_index_taken":
+                    raise
+            else:
+                return draft, plan
+        raise Unavailable("status_index_exhausted", "no free status index was found")
+
+    def _row(self, card: CardRow, plan: PlanRow, draft: Draft, compact: bytes, selective: str) -> CredentialRow:
+        credential = draft.credential
+        sealed = self._desk.seal_of(card).seal(selective.encode(), f"credential/{plan.credential_id.hex()}")
+        return CredentialRow(
+            card_ref=card.card_ref,
+            credential_id=plan.credential_id,
+            ecard_id=plan.ecard_id,
+            list_id=plan.list_id,
+            index=plan.index,
+            key_id=plan.key_id,
+            cwt=compact,
+            sealed_sd_jwt=sealed,
+            assurance=credential.assurance,
+            device_key_thumbprint=plan.device_key_thumbprint,
+            issued_at=datetime.fromtimestamp(credential.issued_at, UTC),
+            expires_at=datetime.fromtimestamp(credential.expires_at, UTC),
+        )
+
+    def _issued_before(self, enrolment: EnrolmentRow, device_key: bytes) -> IssuedCredential:
+        row = self._register.find_credential(enrolment.credential_id) if enrolment.credential_id else None
+        if row is None or row.device_key_thumbprint != _thumbprint(device_key):
+            raise Conflict("enrolment_already_used", "this enrolment gave its credential to another device key")
+        card = self._register.get_card(row.card_ref)
+        selective = self._desk.seal_of(card).open(row.sealed_sd_jwt, f"credential/{row.credential_id.hex()}")
+        return _to_issued(row, selective.decode(), list_uri(self._profile.status_uri, row.list_id))
+
+    def _prove_possession(self, proof: str, device_key: bytes, enrolment_id: str, now: datetime) -> None:
+        """The proof is a JWS by the device key over our name, the enrolment and the time (RFC 7800 §3.1)."""
+        key = load_public_key(device_key)
+        jws = jose.parse_compact(proof, typ=PROOF_TYPE, limit=4096)
+        claims = jose.parse_json(jws.payload, limit=4096, max_depth=2)
+        if not verify_jws(jws, key):
+            raise InvalidInput("bad_device_proof", "not signed by the device key")
+        if not isinstance(claims, dict) or claims.get("aud") != self._profile.issuer:
+            raise InvalidInput("bad_device_proof", "aud is not this issuer")
+        if claims.get("nonce") != enrolment_id:
+            raise InvalidInput("bad_device_proof", "nonce is not this enrolment")
+        issued_at = claims.get("iat")
+        if type(issued_at) is not int or abs(issued_at - int(now.timestamp())) > 60:
+            raise InvalidInput("bad_device_proof", "iat is not now")
+
+
+def _is_renewal(binding: BindingRow | None, ecard_id: str | None) -> bool:
+    """Whether a credential joins the e-card that is bound to this chip, rather than binding the chip anew."""
+    if binding is None:
+        if ecard_id is not None:
+            raise Conflict("ecard_not_bound_here", "no e-card is bound to this chip")
+        return False
+    if ecard_id is not None and ecard_id != binding.ecard_id:
+        raise Conflict("ecard_not_bound_here", "another e-card is bound to this chip")
+    if binding.state is BindingState.RESERVED:
+        raise Conflict("issuance_in_progress", "this chip is being bound now")
+    if binding.state is BindingState.LIVE and ecard_id is None:
+        raise Conflict("chip_already_bound", "this chip has its e-card")
+    return True
+
+
+def _thumbprint(device_key: bytes) -> bytes:
+    return jose.thumbprint(jose.public_jwk(device_key[1:33], device_key[33:]))
+
+
+def _to_issued(row: CredentialRow, selective: str, uri: str) -> IssuedCredential:
+    return IssuedCredential(
+        sd_jwt=selective,
+        cwt=row.cwt,
+        ecard_id=row.ecard_id,
+        credential_id=row.credential_id,
+        status=StatusRef(uri, row.list_id, row.index),
+        expires_at=row.expires_at,
+        assurance=row.assurance,
+    )

@@ -1,0 +1,108 @@
+"""The life of a card after it was registered: lost, found, locked, replaced, cancelled.
+
+The rules are the status table's and the register's; this use case names the event, and wakes the dispatcher so that
+verifiers hear of it at once.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from ecard_card.errors import InvalidInput
+from ecard_card.status import CardChange
+from ecard_issuer.ports import Changes
+from ecard_issuer.rows import ChangeResult
+
+MAX_SEQUENCE: Final = 2**53 - 1
+MAX_REASON: Final = 200
+_EVENT_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+class LifeCycle:
+    """Applies changes to cards. `wake` is called after each commit."""
+
+    def __init__(
+        self,
+        register: Changes,
+        wake: Callable[[], None],
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._register = register
+        self._wake = wake
+        self._random = random
+
+    def change(
+        self,
+        card_ref: str,
+        change: CardChange,
+        now: datetime,
+        *,
+        sequence: int | None = None,
+        event_id: str | None = None,
+        occurred_at: datetime | None = None,
+        reason: str = "",
+    ) -> ChangeResult:
+        """Apply `change`. `sequence` is the sender's per-card number, `event_id` makes a repetition harmless.
+
+        Raises what `Changes.apply_change` raises, and `InvalidInput` `bad_card_event`.
+        """
+        _check(event_id, sequence, reason, occurred_at)
+        result = self._register.apply_change(
+            card_ref,
+            change,
+            event_id=event_id or self._new_id(),
+            occurred_at=occurred_at or now,
+            now=now,
+            sequence=sequence,
+            reason=reason,
+        )
+        self._wake()
+        return result
+
+    def replace(
+        self,
+        old_ref: str,
+        new_ref: str,
+        now: datetime,
+        *,
+        sequence: int | None = None,
+        event_id: str | None = None,
+        occurred_at: datetime | None = None,
+        reason: str = "",
+        enrolment_id: str | None = None,
+    ) -> ChangeResult:
+        """Replace a card (补换): the old one ends, the same e-card moves to the new one.
+
+        Raises what `Changes.replace_card` raises, and `InvalidInput` `bad_card_event`.
+        """
+        _check(event_id, sequence, reason, occurred_at)
+        result = self._register.replace_card(
+            old_ref,
+            new_ref,
+            event_id=event_id or self._new_id(),
+            occurred_at=occurred_at or now,
+            now=now,
+            sequence=sequence,
+            reason=reason,
+            enrolment_id=enrolment_id,
+        )
+        self._wake()
+        return result
+
+    def _new_id(self) -> str:
+        return self._random(16).hex()
+
+
+def _check(event_id: str | None, sequence: int | None, reason: str, occurred_at: datetime | None) -> None:
+    if event_id is not None and not _EVENT_ID.fullmatch(event_id):
+        raise InvalidInput("bad_card_event", "an event id is 1 to 64 letters, digits and . _ : -")
+    if sequence is not None and not 1 <= sequence <= MAX_SEQUENCE:
+        raise InvalidInput("bad_card_event", "a sequence is a whole number from 1")
+    if len(reason) > MAX_REASON or any(ord(char) < 0x20 or ord(char) == 0x7F for char in reason):
+        raise InvalidInput("bad_card_event", "a reason is at most 200 printable characters")
+    if occurred_at is not None and occurred_at.tzinfo is None:
+        raise InvalidInput("bad_card_event", "a time needs its zone")

@@ -1,0 +1,55 @@
+"""The issuer's application, alone or with a verifier in the same process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+
+from ecard_issuer.assembly import Issuer
+from ecard_issuer.operators import Desk
+from ecard_issuer.web.cards import cards_router
+from ecard_issuer.web.enrolments import enrolments_router
+from ecard_issuer.web.feed import feed_router
+from ecard_issuer.web.keys import keys_router
+from ecard_issuer.web.public import health_router, public_router
+from ecard_verifier.web.auth import Authenticate, Caller
+from ecard_verifier.web.base import Lifespan, new_api
+from ecard_verifier.web.models import Ready
+
+_ABOUT = (
+    "Registers physical cards, proves their chips, issues e-cards bound to them one to one, and publishes their status."
+    " Everything that changes or reads a person's data wants a bearer token of role operator."
+)
+
+
+def authenticator(operators: Desk) -> Authenticate:
+    """Bearer tokens of the register's callers."""
+
+    def authenticate(token: str) -> Caller | None:
+        row = operators.find(token)
+        return None if row is None else Caller(row.name, row.role)
+
+    return authenticate
+
+
+def create_app(
+    issuer: Issuer,
+    *,
+    authenticate: Authenticate | None = None,
+    verifier_ready: Callable[[], Ready] | None = None,
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """The application over `issuer`, which the caller (or `lifespan`) starts and stops."""
+    known = authenticate or authenticator(issuer.operators)
+    app = new_api("e-card issuer", _ABOUT, lifespan=lifespan)
+    for router in (
+        cards_router(issuer, known),
+        enrolments_router(issuer, known),
+        keys_router(issuer, known),
+        feed_router(issuer, known),
+        public_router(issuer),
+        health_router(issuer, verifier_ready),
+    ):
+        app.include_router(router)
+    return app

@@ -1,0 +1,128 @@
+"""Routes about cards: register, look up, change, replace. All of them want an operator."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from fastapi.responses import JSONResponse
+
+from ecard_card.card import CardNumber, IdentificationCode, IdNumber
+from ecard_card.errors import InvalidInput, NotFound
+from ecard_card.status import CardStatus
+from ecard_issuer.answers import card_answer, change_answer
+from ecard_issuer.assembly import Issuer
+from ecard_issuer.rows import CardRow
+from ecard_issuer.web.models import (
+    CardAnswer,
+    CardsAnswer,
+    ChangeAnswer,
+    ChangeBody,
+    FindCards,
+    NewCard,
+    ReplacementBody,
+)
+from ecard_verifier.web.auth import OPERATOR, Authenticate, require_role
+from ecard_verifier.web.base import problems
+
+CardRef = Annotated[str, Path(pattern="^[0-9a-f]{1,64}$")]
+
+
+def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
+    """The routes under `/v1/cards`."""
+    operator = [Depends(require_role(authenticate, OPERATOR))]
+    router = APIRouter(prefix="/v1/cards", tags=["cards"], dependencies=operator)
+    register = issuer.register
+
+    @router.post(
+        "",
+        operation_id="register_card",
+        summary="Register a physical card",
+        status_code=201,
+        response_model=CardAnswer,
+        responses=problems(400, 401, 403, 409, 413, 415, 422, 503),
+    )
+    def register_card(body: NewCard) -> JSONResponse:
+        """The ID number, name and card number are sealed at rest and never shown again."""
+        card_ref = issuer.cards.register(body.to_card(), CardStatus(body.status), issuer.clock())
+        return JSONResponse(card_answer(register, register.get_card(card_ref)), 201)
+
+    @router.post(
+        "/find",
+        operation_id="find_cards",
+        summary="Find cards by code, number or person",
+        response_model=CardsAnswer,
+        responses=problems(400, 401, 403, 413, 415, 422, 503),
+    )
+    def find_cards(body: FindCards) -> JSONResponse:
+        """What is looked for travels in the body, so that it stands in no log and no history."""
+        return JSONResponse({"cards": [card_answer(register, card) for card in found_cards(issuer, body)]})
+
+    @router.get(
+        "/{card_ref}",
+        operation_id="get_card",
+        summary="A card by its reference",
+        response_model=CardAnswer,
+        responses=problems(401, 403, 404, 422, 503),
+    )
+    def get_card(card_ref: CardRef) -> JSONResponse:
+        """Nothing about the holder is in the answer."""
+        return JSONResponse(card_answer(register, register.get_card(card_ref)))
+
+    @router.post(
+        "/{card_ref}/changes",
+        operation_id="change_card",
+        summary="Report what happened to a card",
+        response_model=ChangeAnswer,
+        responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+    )
+    def change_card(card_ref: CardRef, body: ChangeBody) -> JSONResponse:
+        """Repeating an event changes nothing; an older one never undoes a newer one."""
+        result = issuer.lifecycle.change(
+            card_ref,
+            body.change,
+            issuer.clock(),
+            sequence=body.sequence,
+            event_id=body.event_id,
+            occurred_at=body.occurred_at,
+            reason=body.reason,
+        )
+        return JSONResponse(change_answer(result))
+
+    @router.post(
+        "/{card_ref}/replacement",
+        operation_id="replace_card",
+        summary="Replace a card by a new one",
+        response_model=ChangeAnswer,
+        responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+    )
+    def replace_card(card_ref: CardRef, body: ReplacementBody) -> JSONResponse:
+        """Ends the old card's credentials; the same e-card moves to the new card."""
+        result = issuer.lifecycle.replace(
+            card_ref,
+            body.new_card_ref,
+            issuer.clock(),
+            sequence=body.sequence,
+            event_id=body.event_id,
+            occurred_at=body.occurred_at,
+            reason=body.reason,
+            enrolment_id=body.enrolment_id,
+        )
+        return JSONResponse(change_answer(result))
+
+    return router
+
+
+def found_cards(issuer: Issuer, body: FindCards) -> list[CardRow]:
+    """The cards that `body` names. Raises `InvalidInput` `bad_search` and those of its one member."""
+    match (body.identification_code, body.id_number, body.card_number):
+        case (str(code), None, None):
+            try:
+                return [issuer.cards.card_of(IdentificationCode(code))]
+            except NotFound:
+                return []
+        case (None, str(id_number), None):
+            return list(issuer.cards.cards_of(IdNumber(id_number)))
+        case (None, None, str(number)):
+            return list(issuer.cards.cards_numbered(CardNumber(number)))
+    raise InvalidInput("bad_search", "give exactly one of identification_code, id_number and card_number")

@@ -1,0 +1,57 @@
+"""Routes about the issuer's signing keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from fastapi.responses import JSONResponse
+
+from ecard_issuer.answers import key_answer
+from ecard_issuer.assembly import Issuer
+from ecard_issuer.web.models import KeyAnswer, KeyBody, KeysAnswer
+from ecard_keys.key import KeyPurpose
+from ecard_verifier.web.auth import OPERATOR, Authenticate, require_role
+from ecard_verifier.web.base import problems
+
+
+def keys_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
+    """The routes under `/v1/keys`."""
+    operator = [Depends(require_role(authenticate, OPERATOR))]
+    router = APIRouter(prefix="/v1/keys", tags=["keys"], dependencies=operator)
+
+    @router.get(
+        "",
+        operation_id="list_keys",
+        summary="Every signing key and its state",
+        response_model=KeysAnswer,
+        responses=problems(401, 403, 503),
+    )
+    def list_keys() -> JSONResponse:
+        """Public halves only."""
+        return JSONResponse({"keys": [key_answer(record) for record in issuer.keys.records()]})
+
+    @router.post(
+        "",
+        operation_id="create_key",
+        summary="Make and publish the next key of a purpose",
+        status_code=201,
+        response_model=KeyAnswer,
+        responses=problems(400, 401, 403, 409, 413, 415, 422, 503),
+    )
+    def create_key(body: KeyBody) -> JSONResponse:
+        """It may not sign yet, so that verifiers learn it before it does."""
+        return JSONResponse(key_answer(issuer.keys.create_next(KeyPurpose(body.purpose), issuer.clock())), 201)
+
+    @router.post(
+        "/{kid}/promote",
+        operation_id="promote_key",
+        summary="Let the next key sign",
+        response_model=KeyAnswer,
+        responses=problems(401, 403, 404, 422, 503),
+    )
+    def promote_key(kid: Annotated[str, Path(pattern="^[0-9a-f]{8}$")]) -> JSONResponse:
+        """Its predecessor then only verifies."""
+        return JSONResponse(key_answer(issuer.keys.promote(kid, issuer.clock())))
+
+    return router

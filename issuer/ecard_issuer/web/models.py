@@ -1,0 +1,234 @@
+"""What the issuer's routes take and give, as OpenAPI shows it. Bodies are strict: unknown members are refused."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+
+from ecard_card import jose
+from ecard_card.card import Card, CardNumber, Chip, Holder, IdentificationCode, IdNumber
+from ecard_card.status import CardChange
+
+Assurance = Literal["declared", "read", "challenge", "signature"]
+Reference = Annotated[StrictStr, Field(pattern="^[0-9a-f]{1,64}$")]
+Kid = Annotated[str, Field(pattern="^[0-9a-f]{8}$")]
+Coordinate = Annotated[StrictStr, Field(pattern="^[A-Za-z0-9_-]{43}$")]
+Sequence = Annotated[StrictInt, Field(ge=1, le=2**53 - 1, description="The sender's per-card number.")]
+EventId = Annotated[
+    StrictStr, Field(pattern="^[A-Za-z0-9._:-]{1,64}$", description="Makes a repetition harmless: choose it once.")
+]
+Reason = Annotated[StrictStr, Field(max_length=200, description="For the record. Nothing about the person.")]
+
+
+class Body(BaseModel):
+    """A request body."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class HolderBody(Body):
+    """The person a card was issued to."""
+
+    id_number: StrictStr = Field(min_length=18, max_length=18, repr=False)
+    name: StrictStr = Field(min_length=1, max_length=100, repr=False)
+
+
+class NewCard(Body):
+    """A physical card, as the card register knows it."""
+
+    identification_code: StrictStr = Field(min_length=32, max_length=32, repr=False)
+    card_number: StrictStr = Field(min_length=9, max_length=9, repr=False)
+    profile: StrictStr = Field(pattern="^[a-z0-9:._-]{1,64}$", description="The chip profile, e.g. `ssse-3`.")
+    holder: HolderBody
+    issued_on: date
+    expires_on: date
+    status: Literal[0, 1, 2, 3, 4, 9] = Field(1, description="Code table AAZ502.")
+    chip_public_key: StrictStr | None = Field(
+        None, max_length=2048, description="DER SubjectPublicKeyInfo of an on-chip key, base64url."
+    )
+    atr_historical: StrictStr | None = Field(
+        None, pattern="^[0-9A-Fa-f]{26}$", description="The 13 historical bytes of the answer to reset, hex."
+    )
+
+    def to_card(self) -> Card:
+        """The card as a noun. Raises the `InvalidInput` of whichever part is not one."""
+        public_key = None if self.chip_public_key is None else jose.b64url_decode(self.chip_public_key)
+        historical = None if self.atr_historical is None else bytes.fromhex(self.atr_historical)
+        return Card(
+            chip=Chip(IdentificationCode(self.identification_code), self.profile, public_key, historical),
+            number=CardNumber(self.card_number),
+            holder=Holder(IdNumber(self.holder.id_number), self.holder.name),
+            issued_on=self.issued_on,
+            expires_on=self.expires_on,
+        )
+
+
+class FindCards(Body):
+    """What is looked for: exactly one of the three."""
+
+    identification_code: StrictStr | None = Field(None, max_length=32, repr=False)
+    id_number: StrictStr | None = Field(None, max_length=18, repr=False)
+    card_number: StrictStr | None = Field(None, max_length=9, repr=False)
+
+
+class ChangeBody(Body):
+    """Something that happened to a card."""
+
+    change: CardChange
+    sequence: Sequence | None = None
+    event_id: EventId | None = None
+    occurred_at: datetime | None = None
+    reason: Reason = ""
+
+
+class ReplacementBody(Body):
+    """The card that takes the place of this one."""
+
+    new_card_ref: Reference
+    enrolment_id: Reference | None = Field(None, description="A proven enrolment of the new card, if there is one.")
+    sequence: Sequence | None = None
+    event_id: EventId | None = None
+    occurred_at: datetime | None = None
+    reason: Reason = ""
+
+
+class CardCredential(BaseModel):
+    """One credential of a card. Says nothing about its holder."""
+
+    credential_id: str
+    state: Literal["live", "ended"]
+    key_id: str
+    status_list: int
+    status_index: int
+    issued_at: datetime
+    expires_at: datetime
+
+
+class CardAnswer(BaseModel):
+    """A card without anything about its holder."""
+
+    card_ref: str
+    region: str
+    chip_profile: str
+    status: int = Field(description="Code table AAZ502.")
+    ecard_status: Literal["valid", "invalid", "suspended"]
+    sequence: int = Field(description="Of the last change; 0 before the first.")
+    issued_on: date
+    expires_on: date
+    ecard_id: str | None
+    binding: Literal["reserved", "awaiting", "live"] | None
+    chip_assurance: Assurance | None
+    credentials: list[CardCredential]
+
+
+class CardsAnswer(BaseModel):
+    """The cards that were found, maybe none."""
+
+    cards: list[CardAnswer]
+
+
+class ChangeAnswer(BaseModel):
+    """A change as recorded; `applied` is false for a repetition."""
+
+    applied: bool
+    card_ref: str
+    change: CardChange
+    previous: int
+    status: int
+    ecard_status: Literal["valid", "invalid", "suspended"]
+    sequence: int
+    event_id: str
+    missed: int = Field(description="Sequence numbers before this one that were never seen.")
+    occurred_at: datetime
+    recorded_at: datetime
+
+
+class EnrolmentBody(Body):
+    """Where the chip is."""
+
+    terminal_id: StrictStr = Field(min_length=1, max_length=128)
+
+
+class EnrolmentAnswer(BaseModel):
+    """The challenge for the chip: 32 bytes, hex."""
+
+    enrolment_id: str
+    challenge: str
+    expires_at: datetime
+
+
+class ProvenAnswer(BaseModel):
+    """What the evidence proved."""
+
+    enrolment_id: str
+    card_ref: str
+    chip_assurance: Assurance
+    usable_until: datetime
+
+
+class DeviceJwk(BaseModel):
+    """A P-256 public key (RFC 7518). Private members are refused."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    kty: Literal["EC"]
+    crv: Literal["P-256"]
+    x: Coordinate
+    y: Coordinate
+    kid: StrictStr | None = Field(None, max_length=256)
+    use: Literal["sig"] | None = None
+    alg: Literal["ES256"] | None = None
+
+
+class CredentialBody(Body):
+    """The holder's device key and the proof that the device has it."""
+
+    device_key: DeviceJwk
+    proof: StrictStr = Field(min_length=1, max_length=4096, description="JWS, typ ecard-device-proof+jwt.")
+    ecard_id: Reference | None = Field(None, description="For one more credential of an e-card bound to this chip.")
+
+
+class StatusAnswer(BaseModel):
+    """Where the credential's status is published."""
+
+    uri: str
+    list_id: int
+    index: int
+
+
+class CredentialAnswer(BaseModel):
+    """One credential in two formats; for the holder's device only."""
+
+    ecard_id: str
+    credential_id: str
+    sd_jwt: str
+    cwt: str = Field(description="The compact twin, base64url.")
+    status: StatusAnswer
+    chip_assurance: Assurance
+    expires_at: datetime
+
+
+class KeyBody(Body):
+    """What the new key will sign."""
+
+    purpose: Literal["credential", "status", "event"]
+
+
+class KeyAnswer(BaseModel):
+    """A signing key as the world may know it."""
+
+    kid: str
+    purpose: str
+    state: Literal["next", "active", "verify-only", "retired", "compromised"]
+    algorithm: str
+    not_before: datetime
+    retired_from: datetime | None
+    jwk: dict[str, str]
+
+
+class KeysAnswer(BaseModel):
+    """Every key, oldest first."""
+
+    keys: list[KeyAnswer]

@@ -1,0 +1,181 @@
+"""What the world may read without a token: status lists, trust list, key metadata, bundle, health, the front page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from html import escape
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Path
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from pydantic import BaseModel
+
+from ecard_card.errors import EcardError, NotFound
+from ecard_issuer.assembly import Issuer
+from ecard_issuer.publish import Form, Published
+from ecard_verifier.bundle import root_to_json
+from ecard_verifier.web.base import problems
+from ecard_verifier.web.models import Live
+
+_MAX_LIST: Final = 2**31 - 1
+_STYLE: Final = "body{font:16px/1.6 system-ui,sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem}"
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_PAGE_POLICY: Final = f"default-src 'none'; frame-ancestors 'none'; style-src 'sha256-{_STYLE_HASH}'"
+_LINKS: Final = (
+    ("docs", "the API, route by route"),
+    ("openapi.json", "the same for machines"),
+    (".well-known/ecard-trust-list", "the signed trust list"),
+    (".well-known/jwt-vc-issuer", "the keys, for generic SD-JWT VC clients"),
+    ("v1/trust-root", "the trust root, to be compared before it is pinned"),
+    ("v1/bundle", "all that an offline verifier needs"),
+    ("health/ready", "whether the service can work now"),
+)
+
+IfNoneMatch = Annotated[str | None, Header(max_length=1024)]
+
+
+class Readiness(BaseModel):
+    """Whether the issuer can work now, and what is missing if not."""
+
+    ready: bool
+    database: bool
+    trust_list: bool
+
+
+def public_router(issuer: Issuer) -> APIRouter:
+    """The open routes."""
+    router = APIRouter()
+    publisher = issuer.publisher
+
+    @router.get(
+        "/status-lists/{list_id}",
+        operation_id="get_status_list",
+        summary="A status list token",
+        tags=["published"],
+        response_class=Response,
+        responses={
+            200: {"content": {form.value: {} for form in Form}, "description": "The signed list"},
+            304: {"description": "Unchanged"},
+            **problems(404, 422, 503),
+        },
+    )
+    def get_status_list(
+        list_id: Annotated[str, Path(pattern="^[0-9]{1,10}$")],
+        accept: Annotated[str, Header(max_length=1024)] = "",
+        if_none_match: IfNoneMatch = None,
+    ) -> Response:
+        """JWT unless `Accept` names only the CWT form. Signed anew when a status changes, and before it expires."""
+        number = int(list_id)
+        if number > _MAX_LIST:
+            raise NotFound("status_list_unknown", "this issuer has no list of that number")
+        form = Form.CWT if Form.CWT in accept.lower() and Form.JWT not in accept.lower() else Form.JWT
+        response = _published(publisher.status_list(number, form, issuer.clock()), if_none_match)
+        response.headers["Vary"] = "Accept"
+        return response
+
+    @router.get(
+        "/.well-known/ecard-trust-list",
+        operation_id="get_trust_list",
+        summary="The trust list, signed by the root keys",
+        tags=["published"],
+        response_class=Response,
+        responses={
+            200: {"content": {"application/jose+json": {}}, "description": "The signed list"},
+            304: {"description": "Unchanged"},
+            **problems(404, 503),
+        },
+    )
+    def get_trust_list(if_none_match: IfNoneMatch = None) -> Response:
+        """Issuers, their keys and states. Verify it with a pinned trust root."""
+        return _published(publisher.trust_list(), if_none_match)
+
+    @router.get(
+        "/.well-known/jwt-vc-issuer",
+        operation_id="get_jwt_vc_issuer",
+        summary="JWT VC issuer metadata",
+        tags=["published"],
+        responses=problems(503),
+    )
+    def get_jwt_vc_issuer() -> JSONResponse:
+        """The credential keys as a JWKS. Its safety is that of this web server; the trust list's is not."""
+        return JSONResponse(publisher.jwt_vc_issuer(), headers={**_OPEN, "Cache-Control": "public, max-age=300"})
+
+    @router.get(
+        "/v1/bundle",
+        operation_id="get_bundle",
+        summary="The offline bundle",
+        tags=["published"],
+        response_class=Response,
+        responses={200: {"content": {"application/json": {}}, "description": "The bundle"}, **problems(503)},
+    )
+    def get_bundle(if_none_match: IfNoneMatch = None) -> Response:
+        """Trust root, trust list and status lists in one document, with the time until which it is good."""
+        return _published(publisher.bundle(issuer.clock()), if_none_match)
+
+    @router.get("/v1/trust-root", operation_id="get_trust_root", summary="The trust root", tags=["published"])
+    def get_trust_root() -> JSONResponse:
+        """Compare it with what you were given another way before you pin it."""
+        return JSONResponse(root_to_json(issuer.keys.root()), headers=_OPEN)
+
+    @router.get("/", include_in_schema=False)
+    def front_page() -> HTMLResponse:
+        return HTMLResponse(_page(issuer), headers={"Content-Security-Policy": _PAGE_POLICY})
+
+    return router
+
+
+def health_router(issuer: Issuer, others: Any = None) -> APIRouter:
+    """`/health/live` and `/health/ready`. `others` (a verifier in the same process) must be ready too."""
+    router = APIRouter(prefix="/health", tags=["health"])
+
+    @router.get("/live", operation_id="health_live", summary="Is it running", response_model=Live)
+    def health_live() -> Live:
+        """Says nothing about the world outside."""
+        return Live()
+
+    @router.get(
+        "/ready",
+        operation_id="health_ready",
+        summary="Can it work",
+        response_model=Readiness,
+        responses={503: {"model": Readiness, "description": "Not now"}},
+    )
+    def health_ready() -> JSONResponse:
+        """Ready when the register answers and a current trust list is published (and the verifier's half is ready)."""
+        trust, database = False, True
+        try:
+            trust = issuer.keys.trust(issuer.clock()).expires_at > issuer.clock().timestamp()
+        except EcardError as error:
+            database = error.code not in ("register_unavailable", "outcome_unknown")
+        ready = trust and database and (others is None or others().ready)
+        return JSONResponse({"ready": ready, "database": database, "trust_list": trust}, 200 if ready else 503)
+
+    return router
+
+
+_OPEN: Final = {"Access-Control-Allow-Origin": "*"}
+
+
+def _published(document: Published, if_none_match: str | None) -> Response:
+    headers = {**_OPEN, "ETag": document.etag, "Cache-Control": f"public, max-age={document.max_age}"}
+    if if_none_match is not None and _matches(if_none_match, document.etag):
+        return Response(status_code=304, headers=headers)
+    return Response(document.body, media_type=document.media_type, headers=headers)
+
+
+def _matches(given: str, etag: str) -> bool:
+    """RFC 9110 §13.1.2, weak comparison."""
+    tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
+    return etag in tags or "*" in tags
+
+
+def _page(issuer: Issuer) -> str:
+    links = "".join(f'<li><a href="{path}">{path}</a>: {escape(text)}' for path, text in _LINKS)
+    name = escape(issuer.settings.issuer_name)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>{_STYLE}</style>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1"></head>'
+        f"<body><main><h1>{name}</h1><p>This is the e-card issuer <code>{escape(issuer.identity.issuer)}</code>."
+        f" Where to look:</p><ul>{links}</ul></main></body></html>"
+    )

@@ -1,0 +1,129 @@
+"""The issuer's commands on a register, run as `ecard` runs them."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecard_card.errors import Conflict, EcardError, InvalidInput, NotFound
+from ecard_issuer.assembly import build
+from ecard_issuer.cli import card, key, operator, serve, trust
+from ecard_issuer.config import load
+from ecard_verifier.bundle import read_root
+from tests.issuer.service import ORIGIN, Service, open_service
+
+COMMANDS = (card, key, operator, serve, trust)
+
+
+class Terminal:
+    """Runs commands on one data directory."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self._monkeypatch, self._capsys = folder, monkeypatch, capsys
+        self.said = ""
+
+    def __call__(self, *arguments: str, stdin: object = None, exit_code: int = 0) -> Any:
+        """The JSON of a command that ends with `exit_code`."""
+        parser = argparse.ArgumentParser()
+        commands = parser.add_subparsers(required=True)
+        for module in COMMANDS:
+            module.register(commands)
+        if stdin is not None:
+            self._monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(stdin)))
+        options = parser.parse_args([*arguments, "--data-dir", str(self.folder), "--json"])
+        assert options.func(options) == exit_code
+        output = self._capsys.readouterr()
+        self.said = output.err
+        return json.loads(output.out) if output.out else None
+
+
+@pytest.fixture
+def bodies(tmp_path: Path) -> Service:
+    """A closed service: its folder is opened by the commands, its chips give card data."""
+    opened = open_service(tmp_path)
+    opened.issuer.close()
+    return opened
+
+
+@pytest.fixture
+def ecard(
+    bodies: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Terminal:
+    return Terminal(tmp_path, monkeypatch, capsys)
+
+
+def test_a_card_is_added_found_changed_and_replaced(ecard: Terminal, bodies: Service) -> None:
+    first = ecard("card", "add", "-", stdin=bodies.card_body(1))
+    assert first["status"] == 1
+    with pytest.raises(Conflict, match="card_exists"):
+        ecard("card", "add", "-", stdin=bodies.card_body(1))
+    ref = first["card_ref"]
+    assert ecard("card", "change", ref, "report_loss", "--event-id", "e1")["status"] == 2
+    assert ecard("card", "change", ref, "report_loss", "--event-id", "e1")["applied"] is False
+    found = ecard("card", "find", "-", stdin={"card_number": bodies.card_body(1)["card_number"]})
+    assert [row["card_ref"] for row in found["cards"]] == [ref]
+    ecard("card", "find", "-", stdin={"card_number": "TEST99999"}, exit_code=5)
+    new = ecard("card", "add", "-", stdin=bodies.card_body(2) | {"holder": bodies.card_body(1)["holder"]})
+    replaced = ecard("card", "replace", ref, new["card_ref"], "--sequence", "5")
+    assert (replaced["change"], replaced["status"], replaced["missed"]) == ("replace", 9, 3)
+    assert ecard("card", "show", ref)["ecard_status"] == "invalid"
+
+
+def test_what_is_typed_wrong_is_an_error_without_the_data(ecard: Terminal, bodies: Service) -> None:
+    body = bodies.card_body(1)
+    half = body | {"holder": {"name": body["holder"]["name"]}}
+    documents: tuple[object, ...] = (body | {"surprise": 1}, body | {"status": 7}, [], half)
+    for wrong in documents:
+        with pytest.raises(InvalidInput, match="invalid_request") as refused:
+            ecard("card", "add", "-", stdin=wrong)
+        assert body["holder"]["name"] not in str(refused.value)
+        assert "surprise" not in str(refused.value)
+    with pytest.raises(InvalidInput, match="invalid_request"):
+        ecard("card", "add", "/nonexistent")
+    with pytest.raises(NotFound, match="card_unknown"):
+        ecard("card", "show", "ab" * 16)
+    with pytest.raises(InvalidInput, match="bad_card_event"):
+        ecard("card", "change", "ab" * 16, "lock", "--occurred-at", "noon")
+
+
+def test_a_key_is_made_promoted_and_listed(ecard: Terminal) -> None:
+    made = ecard("key", "create", "status")
+    assert ecard("key", "promote", made["kid"])["state"] == "active"
+    keys = {row["kid"]: (row["purpose"], row["state"]) for row in ecard("key", "list")["keys"]}
+    assert keys[made["kid"]] == ("status", "active")
+    assert sorted(keys.values()).count(("status", "verify-only")) == 1
+    with pytest.raises(EcardError, match="key_change_impossible"):
+        ecard("key", "promote", made["kid"])
+
+
+def test_an_operator_is_shown_once_and_revoked(ecard: Terminal) -> None:
+    made = ecard("operator", "add", "front desk", "--role", "counter")
+    assert made["token"].startswith("ecop_")
+    listed = ecard("operator", "list")
+    assert made["token"] not in json.dumps(listed)
+    assert [(row["name"], row["role"], row["revoked_at"]) for row in listed["operators"]] == [
+        ("front desk", "counter", None)
+    ]
+    assert ecard("operator", "revoke", "front desk") == {"name": "front desk", "revoked": 1}
+    assert ecard("operator", "list")["operators"][0]["revoked_at"] is not None
+
+
+def test_the_trust_root_and_the_bundle_go_to_files(ecard: Terminal, tmp_path: Path) -> None:
+    ecard("trust-root", "-o", str(tmp_path / "root.json"))
+    root = read_root((tmp_path / "root.json").read_bytes())
+    issuer = build(load(data_dir=tmp_path))
+    assert root == issuer.keys.root()
+    assert issuer.identity.issuer == ORIGIN
+    issuer.close()
+    with pytest.raises(EcardError, match="output_unwritable"):
+        ecard("trust-root", "-o", str(tmp_path / "nowhere" / "root.json"))
+
+
+def test_offline_is_for_the_verifier_alone(ecard: Terminal) -> None:
+    with pytest.raises(InvalidInput, match="bad_usage"):
+        ecard("serve", "issuer", "--offline", "bundle.json")

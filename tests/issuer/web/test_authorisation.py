@@ -1,0 +1,126 @@
+"""Who may call which route: one row per route, and a route without a row fails."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.testclient import TestClient
+
+from ecard_issuer.operators import Role
+from ecard_issuer.web.embedded import embed
+from tests.issuer.service import START, Service, open_service
+
+OPERATOR = frozenset({Role.OPERATOR})
+#: Route → the roles that may call it; None: anybody.
+ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
+    ("POST", "/v1/cards"): OPERATOR,
+    ("POST", "/v1/cards/find"): OPERATOR,
+    ("GET", "/v1/cards/{card_ref}"): OPERATOR,
+    ("POST", "/v1/cards/{card_ref}/changes"): OPERATOR,
+    ("POST", "/v1/cards/{card_ref}/replacement"): OPERATOR,
+    ("POST", "/v1/enrolments"): OPERATOR,
+    ("POST", "/v1/enrolments/{enrolment_id}/evidence"): OPERATOR,
+    ("POST", "/v1/enrolments/{enrolment_id}/credentials"): OPERATOR,
+    ("GET", "/v1/keys"): OPERATOR,
+    ("POST", "/v1/keys"): OPERATOR,
+    ("POST", "/v1/keys/{kid}/promote"): OPERATOR,
+    ("GET", "/v1/feed"): frozenset({Role.OPERATOR, Role.VERIFIER}),
+    ("POST", "/v1/verifications"): frozenset({Role.OPERATOR, Role.COUNTER}),
+    ("GET", "/v1/bundle"): None,
+    ("GET", "/v1/trust-root"): None,
+    ("GET", "/status-lists/{list_id}"): None,
+    ("GET", "/.well-known/ecard-trust-list"): None,
+    ("GET", "/.well-known/jwt-vc-issuer"): None,
+    ("GET", "/health/live"): None,
+    ("GET", "/health/ready"): None,
+    ("GET", "/"): None,
+    ("GET", "/docs"): None,
+    ("GET", "/openapi.json"): None,
+}
+CLOSED = [(method, path, roles) for (method, path), roles in ROWS.items() if roles is not None]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One for all rows: nothing here is to change anything."""
+    opened = open_service(tmp_path_factory.mktemp("rows"))
+    yield opened
+    opened.issuer.close()
+
+
+@pytest.fixture(scope="module")
+def app(service: Service) -> FastAPI:
+    """Both services in one application; not started, so that nothing runs but the request."""
+    embedded = embed(service.issuer)
+    service.issuer.hub.close()  # the feed's answer then ends at once
+    embedded.app.router.lifespan_context = FastAPI().router.lifespan_context
+    return embedded.app
+
+
+def routes_of(app: FastAPI) -> set[tuple[str, str]]:
+    """Every route that answers, from the OpenAPI document and from the router itself."""
+    described = {(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods}
+    routed = {
+        (method, route.path)
+        for route in app.router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+    return described | routed
+
+
+def test_every_route_has_a_row(app: FastAPI) -> None:
+    assert routes_of(app) | {("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json")} == set(ROWS)
+
+
+def call(client: TestClient, method: str, path: str, token: str | None) -> tuple[int, dict[str, str]]:
+    filled = path.format(card_ref="ab" * 16, enrolment_id="cd" * 16, kid="00000000", list_id=0)
+    headers = {} if token is None else {"Authorization": token}
+    response = client.request(method, filled, headers=headers, json={} if method == "POST" else None)
+    return response.status_code, dict(response.headers)
+
+
+@pytest.mark.parametrize(("method", "path", "roles"), CLOSED)
+def test_a_closed_route_lets_its_roles_in_and_nobody_else(
+    service: Service, anybody: TestClient, method: str, path: str, roles: frozenset[Role]
+) -> None:
+    unknown = "ecop_" + secrets.token_urlsafe(32)
+    known = service.token(Role.OPERATOR)
+    refused = (None, "", "Bearer", "Bearer ", f"Bearer {unknown}", f"Basic {known}", known, f"Bearer {known} x", "é")
+    for token in refused:
+        header = token.encode() if token is not None else None
+        response = anybody.request(
+            method,
+            path.format(card_ref="ab" * 16, enrolment_id="cd" * 16, kid="00000000"),
+            headers=[] if header is None else [(b"authorization", header)],
+            json={} if method == "POST" else None,
+        )
+        assert response.status_code == 401, token
+        assert response.headers["www-authenticate"] == "Bearer"
+        assert response.json()["code"] == "not_authenticated"
+    for role in Role:
+        status, _ = call(anybody, method, path, f"Bearer {service.token(role)}")
+        assert (status == 403) is (role not in roles)
+        assert status != 401
+        assert status < 500
+
+
+@pytest.mark.parametrize(("method", "path", "roles"), CLOSED)
+def test_a_revoked_token_opens_nothing(
+    service: Service, anybody: TestClient, method: str, path: str, roles: frozenset[Role]
+) -> None:
+    made = service.issuer.operators.add("gone", Role.OPERATOR, START)
+    assert service.issuer.operators.revoke("gone", START) == 1
+    assert call(anybody, method, path, f"Bearer {made.token}")[0] == 401
+
+
+@pytest.mark.parametrize("path", [path for (_, path), roles in ROWS.items() if roles is None])
+def test_an_open_route_needs_no_token_and_sends_safe_headers(anybody: TestClient, path: str) -> None:
+    status, headers = call(anybody, "GET", path, None)
+    assert status in (200, 404, 503)
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in headers["content-security-policy"]
