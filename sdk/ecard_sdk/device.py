@@ -8,6 +8,7 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
 from ecard_card import cwt, jose, sd_jwt
 from ecard_card.credential import Unsigned
 from ecard_card.errors import InvalidInput

@@ -1,0 +1,1 @@
+"""The story told by `ecard demo`: a desk, a phone and a counter that use the authority as outsiders do."""

@@ -1,0 +1,87 @@
+"""`ecard`, the one command. Its subcommands come from entry points, so a base install shows only what it can run."""
+
+from __future__ import annotations
+
+import argparse
+import locale
+import os
+import sys
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points, version
+from importlib.util import find_spec
+
+from ecard_card.errors import (
+    CheckFailed,
+    ChipFault,
+    Conflict,
+    EcardError,
+    InvalidInput,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    RuleViolation,
+)
+from ecard_card.messages import language, text
+
+#: The module by which we know that an extra is installed.
+_PROBES = {"service": "sqlalchemy", "image": "qrcode", "reader": "smartcard"}
+
+_EXIT_CODES: tuple[tuple[type[EcardError], int], ...] = (
+    (InvalidInput, 2),
+    (NotFound, 5),
+    (CheckFailed, 1),
+    (ChipFault, 1),
+    (Conflict, 1),
+    (RuleViolation, 1),
+    (NotAllowed, 1),
+    (NotAuthenticated, 1),
+)
+_RUNTIME_FAULT = 3
+
+_EPILOG = """\
+Data goes to standard output, talk to standard error; --json gives one JSON document.
+Exit status: 0 done or valid, 1 refused, 2 wrong usage, 3 undecided or a fault on our side,
+4 another admin must approve, 5 not found."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status. No traceback reaches the user for an error of ours."""
+    parser = argparse.ArgumentParser(
+        prog="ecard",
+        description="The authority behind electronic cards: issue, bind to chips, verify, revoke.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ecard {version('ecard')}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in _runnable(entry_points(group="ecard.commands")):
+        command.load()(commands)
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.func(options))
+    except EcardError as error:
+        print(f"ecard: {error.code}: {text(error.code, language(_locale()))}", file=sys.stderr)
+        if error.detail:
+            print(f"  {error.detail}", file=sys.stderr)
+        return next((status for kind, status in _EXIT_CODES if isinstance(error, kind)), _RUNTIME_FAULT)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: say nothing at exit
+        return _RUNTIME_FAULT
+    except KeyboardInterrupt:
+        return 130
+
+
+def _runnable(found: Iterable[EntryPoint]) -> list[EntryPoint]:
+    """The commands whose extras are installed, by name."""
+    return sorted(
+        (entry for entry in found if all(find_spec(_PROBES[extra]) for extra in entry.extras)),
+        key=lambda entry: entry.name,
+    )
+
+
+def _locale() -> str:
+    return os.environ.get("LC_ALL") or os.environ.get("LANG") or locale.getlocale()[0] or ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
