@@ -1,0 +1,40 @@
+"""`make bench [ONLY=name]`: every benchmark, a table on stdout and `build/bench.json`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.benchmarks import code_picture, issue_library, offline_check, sdjwt_verify
+
+BENCHMARKS: dict[str, Callable[[], list[dict[str, object]]]] = {
+    "offline_check": offline_check.run,
+    "sdjwt_verify_reference": sdjwt_verify.run,
+    "issue_library": issue_library.run,
+    "code_picture": code_picture.run,
+}
+
+
+def main() -> int:
+    chosen = sys.argv[1:] or list(BENCHMARKS)
+    unknown = set(chosen) - set(BENCHMARKS)
+    if unknown:
+        print(f"no benchmark named {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    rows: list[dict[str, object]] = []
+    print(f"{'name':<26}{'value':>12} {'unit':<5}{'ratio':>8}  against")
+    for name in chosen:
+        for result in BENCHMARKS[name]():
+            rows.append(result)
+            value, unit, ratio = result["value"], result["unit"], result["ratio"]
+            print(f"{result['name']:<26}{value:>12} {unit:<5}{ratio:>8}  {result['against']}")
+    build = Path("build")
+    build.mkdir(exist_ok=True)
+    (build / "bench.json").write_text(json.dumps(rows, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
