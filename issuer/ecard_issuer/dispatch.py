@@ -17,7 +17,7 @@ from ecard_issuer.event_desk import EventDesk
 from ecard_issuer.feed_hub import FeedHub
 from ecard_issuer.ports import Feed
 from ecard_issuer.rows import FeedEntry, OutboxRow
-from ecard_verifier.feed import STREAM, EventBody
+from ecard_verifier.feed import FIRST, STREAM, EventBody, digest_of_token
 
 LEASE: Final = timedelta(seconds=5)
 POLL_SECONDS: Final = 0.1
@@ -59,7 +59,7 @@ def dispatch_once(register: Feed, desk: EventDesk, now: datetime, *, limit: int 
         return 0
     for _ in range(_ATTEMPTS):
         head = register.feed_head(STREAM)
-        tokens = desk.sign([body for _, body in bodies], head, now)
+        tokens = desk.sign([body for _, body in bodies], head, _digest(register, head), now)
         entries = [
             FeedEntry(row.card_ref, row.outbox_id, token) for (row, _), token in zip(bodies, tokens, strict=True)
         ]
@@ -73,6 +73,12 @@ def dispatch_once(register: Feed, desk: EventDesk, now: datetime, *, limit: int 
             raise
         return len({row.outbox_id for row, _ in bodies})
     return 0
+
+
+def _digest(register: Feed, head: int) -> str:
+    """What an event after number `head` calls its predecessor."""
+    rows = register.read_feed(STREAM, head - 1, 1) if head else ()
+    return digest_of_token(rows[0].token) if rows else FIRST
 
 
 class Dispatcher:
@@ -137,7 +143,7 @@ class Dispatcher:
         at = now if pending is None else min(now, pending - timedelta(seconds=1))
         head = self._register.feed_head(STREAM)
         if head == self._hub.head:  # else the next round publishes first
-            self._hub.beat(head, self._desk.beat(head, at, now))
+            self._hub.beat(head, self._desk.beat(head, _digest(self._register, head), at, now))
 
     def _run(self) -> None:
         while not self._stopping.is_set():

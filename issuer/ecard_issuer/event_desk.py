@@ -23,6 +23,7 @@ from ecard_verifier.feed import (
     OtherEvent,
     StatusChanged,
     TrustListPublished,
+    digest_of,
     draft_event,
 )
 
@@ -52,13 +53,13 @@ class EventDesk:
         self._identity = identity
         self._new_id = new_id
 
-    def sign(self, bodies: Sequence[EventBody], after: int, now: datetime) -> list[str]:
-        """Signed events numbered `after` + 1, `after` + 2 …; one batch at the signer."""
-        return self._signed([(body, after + place) for place, body in enumerate(bodies, 1)], now)
+    def sign(self, bodies: Sequence[EventBody], after: int, previous: str, now: datetime) -> list[str]:
+        """Signed events numbered `after` + 1, `after` + 2 …, chained from event `after`; one batch at the signer."""
+        return self._signed([(body, after + place) for place, body in enumerate(bodies, 1)], previous, now)
 
-    def beat(self, seq: int, at: datetime, now: datetime) -> str:
-        """Says that at `at` there was no event beyond `seq`."""
-        return self._signed([(FeedBeat(int(at.timestamp())), seq)], now)[0]
+    def beat(self, seq: int, previous: str, at: datetime, now: datetime) -> str:
+        """Says that at `at` there was no event beyond `seq`; `previous` is that event's digest."""
+        return self._signed([(FeedBeat(int(at.timestamp())), seq)], previous, now)[0]
 
     def bodies(self, row: OutboxRow) -> list[EventBody]:
         """The events that an outbox row stands for, at least one. Raises `InvalidInput` `bad_outbox_row`."""
@@ -94,19 +95,21 @@ class EventDesk:
             sequence,
         )
 
-    def _signed(self, events: Sequence[tuple[EventBody, int]], now: datetime) -> list[str]:
+    def _signed(self, events: Sequence[tuple[EventBody, int]], previous: str, now: datetime) -> list[str]:
         kid = self._keys.event_key(now).kid
-        drafts = [
-            draft_event(
+        drafts = []
+        for body, seq in events:
+            draft = draft_event(
                 body,
                 issuer=self._identity.issuer,
                 kid=kid,
                 event_id=self._new_id(),
                 issued_at=int(now.timestamp()),
                 seq=seq,
+                previous=previous,
             )
-            for body, seq in events
-        ]
+            drafts.append(draft)
+            previous = digest_of(draft.signing_input)
         signatures = self._signer.sign(kid, [draft.signing_input for draft in drafts])
         return [draft.complete(signature) for draft, signature in zip(drafts, signatures, strict=True)]
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecard_card.errors import EcardError
+from ecard_card.errors import CheckFailed, EcardError
 from ecard_card.status import EcardStatus
 from ecard_keys.key import KeyPurpose, KeyRecord, KeyState
 from ecard_keys.trust import Trust
@@ -123,7 +123,7 @@ def test_a_signed_event_with_a_number_out_of_place_changes_nothing(seq: object) 
     name = f"{WORLD.issuer}/secevent/ecard/event-type/status-changed"
     where = {"uri": LIST_1, "idx": 7}
     members = {"status": 2, "status_list": where, "card_event": "report_loss", "sequence": 1}
-    claims = {"iss": WORLD.issuer, "jti": "x", "iat": seconds(NOW), "feed": {"stream": "0", "seq": seq}}
+    claims = {"iss": WORLD.issuer, "jti": "x", "iat": seconds(NOW), "feed": {"stream": "0", "seq": seq, "prev": "-"}}
     header = {"alg": "ES256", "kid": WORLD.event_key.key_id, "typ": "secevent+jwt"}
     text = jws(WORLD.event_key, header, claims | {"events": {name: members}})
     with pytest.raises(EcardError):
@@ -207,7 +207,7 @@ def test_a_feed_that_announces_huge_versions_and_odd_events_does_not_end_the_fol
 @pytest.mark.parametrize("kid", [None, "", "\x00", "0" * 300, 7])
 def test_an_event_with_an_odd_key_id_is_refused_with_our_error(kid: object) -> None:
     header = {"alg": "ES256", "typ": "secevent+jwt", "kid": kid}
-    claims = {"iss": WORLD.issuer, "jti": "x", "iat": seconds(NOW), "feed": {"stream": "0", "seq": 0}}
+    claims = {"iss": WORLD.issuer, "jti": "x", "iat": seconds(NOW), "feed": {"stream": "0", "seq": 0, "prev": "-"}}
     name = f"{WORLD.issuer}/secevent/ecard/event-type/feed-beat"
     text = jws(WORLD.event_key, header, claims | {"events": {name: {"at": seconds(NOW)}}})
     with pytest.raises(EcardError):
@@ -270,3 +270,20 @@ def test_no_order_of_signed_messages_revives_a_card_or_makes_old_knowledge_young
         if mirror.as_of is not None and ended:
             assert mirror.read(LIST_1, 7).value == EcardStatus.INVALID
     mirror.close()
+
+
+def test_a_fresh_mirror_believes_no_past_that_the_present_key_refutes() -> None:
+    """A host with a stolen old event key makes up a past without the loss, and relays the issuer's real beats."""
+    world = World()
+    honest = signed(world, change(world, EcardStatus.SUSPENDED), 1)
+    real_beat = beat(world, 1)
+    forged = signed(world, OtherEvent("nothing-public"), 1)
+    mirror = Mirror(issuer=world.issuer)
+    mirror.apply(verify_event(forged, world.trust(), NOW))
+    with pytest.raises(CheckFailed, match="feed_rolled_back"):
+        mirror.apply(verify_event(real_beat, world.trust(), NOW))
+    assert mirror.as_of is None
+    assert not mirror.live
+    truthful = Mirror(issuer=world.issuer)
+    truthful.apply(verify_event(honest, world.trust(), NOW))
+    assert truthful.apply(verify_event(real_beat, world.trust(), NOW))

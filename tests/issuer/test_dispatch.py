@@ -19,7 +19,15 @@ from ecard_issuer.feed_hub import FeedHub, Follower, LocalFeed
 from ecard_issuer.web.models import NewCard
 from ecard_keys.key import KeyPurpose
 from ecard_sdk.device import DeviceKey
-from ecard_verifier.feed import STREAM, CredentialIssued, FeedBeat, StatusChanged, TrustListPublished, verify_event
+from ecard_verifier.feed import (
+    STREAM,
+    CredentialIssued,
+    FeedBeat,
+    StatusChanged,
+    TrustListPublished,
+    digest_of_token,
+    verify_event,
+)
 from ecard_verifier.mirror import Mirror
 from tests.issuer.service import Service, open_service
 from tests.postgres import PostgresServer
@@ -67,7 +75,8 @@ def test_a_life_of_a_card_becomes_a_gapless_feed_that_a_mirror_folds(service: Se
     mirror = Mirror(issuer=issuer.identity.issuer)
     for event in events:
         assert mirror.apply(event)
-    beat = desk_of(service).beat(len(rows), service.clock(), service.clock())
+    last = digest_of_token(rows[-1].token)
+    beat = desk_of(service).beat(len(rows), last, service.clock(), service.clock())
     assert mirror.apply(verify_event(beat, trust, service.clock()))
     body = events[-1].body
     assert isinstance(body, StatusChanged)
@@ -169,7 +178,7 @@ def test_rotating_the_event_key_never_leaves_a_follower_behind(service: Service)
     drain(service)
     for row in issuer.register.read_feed(STREAM, 1):
         verify_event(row.token, known, service.clock())  # the old list still reads the news of the promotion
-    late = desk_of(service).beat(3, service.clock.advance(11), service.clock())
+    late = desk_of(service).beat(3, "before", service.clock.advance(11), service.clock())
     with pytest.raises(CheckFailed):
         verify_event(late, known, service.clock())
     verify_event(late, issuer.keys.trust(service.clock()), service.clock())

@@ -9,7 +9,16 @@ from datetime import datetime
 from ecard_card.errors import Unavailable
 from ecard_card.status import CardChange, EcardStatus
 from ecard_keys.ephemeral import EphemeralSigner
-from ecard_verifier.feed import EventBody, FeedBeat, FeedEvent, StatusChanged, draft_event, verify_event
+from ecard_verifier.feed import (
+    FIRST,
+    EventBody,
+    FeedBeat,
+    FeedEvent,
+    StatusChanged,
+    digest_of,
+    draft_event,
+    verify_event,
+)
 from ecard_verifier.mirror import Mirror
 from tests.world import World, seconds
 
@@ -24,9 +33,12 @@ def signed(
     issuer: str | None = None,
     event_id: str | None = None,
     stream: str = "0",
+    previous: str | None = None,
 ) -> str:
-    """The JWS of `body` as the world's issuer signs it."""
+    """The JWS of `body` as the world's issuer signs it, chained to the event signed here with the number before."""
     signer = signer or world.event_key
+    digests: dict[int, str] = world.__dict__.setdefault("feed_digests", {})
+    before = seq if isinstance(body, FeedBeat) else seq - 1
     draft = draft_event(
         body,
         issuer=issuer or world.issuer,
@@ -34,8 +46,11 @@ def signed(
         event_id=event_id or f"event-{seq}",
         issued_at=seconds(at or world.now),
         seq=seq,
+        previous=previous or digests.get(before, FIRST),
         stream=stream,
     )
+    if not isinstance(body, FeedBeat):
+        digests[seq] = digest_of(draft.signing_input)
     return draft.complete(signer.sign(signer.key_id, [draft.signing_input])[0])
 
 

@@ -57,13 +57,15 @@ def test_every_kind_of_event_survives_the_way_through_its_token(world: World, co
 
 
 def test_an_event_is_a_security_event_token_with_its_type_and_claims(world: World) -> None:
-    jws = jose.parse_compact(signed(world, change(world, EcardStatus.SUSPENDED), 3), typ="secevent+jwt")
+    jws = jose.parse_compact(
+        signed(world, change(world, EcardStatus.SUSPENDED), 3, previous="before"), typ="secevent+jwt"
+    )
     claims = jose.parse_json(jws.payload)
     assert claims == {
         "iss": "https://issuer.example",
         "jti": "event-3",
         "iat": seconds(NOW),
-        "feed": {"stream": "0", "seq": 3},
+        "feed": {"stream": "0", "seq": 3, "prev": "before"},
         "events": {
             "https://issuer.example/secevent/ecard/event-type/status-changed": {
                 "status": 2,
@@ -155,7 +157,7 @@ GOOD = {
     "iss": "https://issuer.example",
     "jti": "x",
     "iat": seconds(NOW),
-    "feed": {"stream": "0", "seq": 1},
+    "feed": {"stream": "0", "seq": 1, "prev": "-"},
     "events": {"https://issuer.example/secevent/ecard/event-type/trust-list-published": {"version": 1}},
 }
 STATUS = "https://issuer.example/secevent/ecard/event-type/status-changed"
@@ -172,8 +174,9 @@ MEMBERS = {"status": 0, "status_list": {"uri": "u", "idx": 1}, "card_event": "lo
         {"iat": True},
         {"iat": "1"},
         {"iat": -1},
-        {"feed": {"stream": "0", "seq": 0}},
-        {"feed": {"stream": "0", "seq": "1"}},
+        {"feed": {"stream": "0", "seq": 0, "prev": "-"}},
+        {"feed": {"stream": "0", "seq": 1}},
+        {"feed": {"stream": "0", "seq": "1", "prev": "-"}},
         {"feed": []},
         {"events": {}},
         {"events": {"https://other.example/secevent/ecard/event-type/feed-beat": {"at": 1}}},

@@ -103,8 +103,9 @@ def test_without_trust_nothing_is_folded(world: World) -> None:
 
 def test_a_stream_that_was_set_back_is_noticed_on_the_next_connection(world: World) -> None:
     one = signed(world, change(world, EcardStatus.SUSPENDED), 1)
+    of_one = beat(world, 1)
     other = signed(world, change(world, EcardStatus.VALID), 1, event_id="after-the-restore")
-    mirror, asked, error = played(world, [one, beat(world, 1)], [other, beat(world, 1)])
+    mirror, asked, error = played(world, [one, of_one], [other, beat(world, 1)])
     assert (asked[:2], error) == ([0, 0], "feed_rolled_back")
     assert mirror.read(LIST_1, 7).value == EcardStatus.SUSPENDED
 

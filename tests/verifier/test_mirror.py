@@ -258,3 +258,12 @@ def test_a_beat_is_not_an_event(world: World) -> None:
 def test_reading_is_strict_about_the_index_type(world: World) -> None:
     with pytest.raises(InvalidInput):
         caught_up(world).read(LIST_1, 1 << 62)
+
+
+def test_an_event_that_follows_another_past_is_refused(world: World) -> None:
+    mirror = caught_up(world)
+    mirror.apply(believed(world, signed(world, change(world, EcardStatus.SUSPENDED), 1)))
+    elsewhere = signed(world, change(world, EcardStatus.VALID), 2, previous="another-past")
+    with pytest.raises(CheckFailed, match="feed_rolled_back"):
+        mirror.apply(believed(world, elsewhere))
+    assert mirror.position == 1

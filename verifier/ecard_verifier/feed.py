@@ -6,6 +6,7 @@ that the two cannot drift apart. `docs/formats/feed.md` has the wire format.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -24,6 +25,8 @@ EVENT_TYPE: Final = "secevent+jwt"
 STREAM: Final = "0"
 MAX_EVENT: Final = 16_384  # characters of one JWS
 SKEW: Final = 60  # seconds by which clocks may differ
+#: `previous` of the first event of a stream.
+FIRST: Final = "-"
 _PATH: Final = "/secevent/ecard/event-type/"
 _MAX_INTEGER: Final = 2**53 - 1
 
@@ -79,16 +82,25 @@ _NAMES: Final[Mapping[type, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class FeedEvent:
-    """One message of the feed. `status_uri` is its issuer's template, set by `verify_event`."""
+    """One message of the feed. `status_uri` is its issuer's template, set by `verify_event`.
+
+    `previous` is the digest of the event before it; in a beat, of the event that it follows.
+    """
 
     issuer: str
     event_id: str
     issued_at: int
     seq: int
     body: EventBody
+    previous: str
     jws: CompactJws = field(repr=False, compare=False)
     stream: str = STREAM
     status_uri: str = ""
+
+    @property
+    def digest(self) -> str:
+        """What the next event calls this one."""
+        return digest_of(self.jws.signing_input)
 
 
 class FeedSource(Protocol):
@@ -103,11 +115,20 @@ class FeedSource(Protocol):
 
 
 def draft_event(
-    body: EventBody, *, issuer: str, kid: str, event_id: str, issued_at: int, seq: int, stream: str = STREAM
+    body: EventBody,
+    *,
+    issuer: str,
+    kid: str,
+    event_id: str,
+    issued_at: int,
+    seq: int,
+    previous: str,
+    stream: str = STREAM,
 ) -> UnsignedJws:
     """The unsigned SET of `body`: sign `signing_input` with an `event` key and `complete` it.
 
     `event_id` (`jti`) is new for each event; `issued_at` is a NumericDate; a beat's `seq` is the highest stored one.
+    `previous` is `digest_of` the event before (for a beat: of event `seq`), `FIRST` where there is none.
     Raises `InvalidInput` `bad_event` for what a follower would refuse to read: once stored, it would stop them all.
     """
     _body(_name(body), _members(body))
@@ -115,11 +136,25 @@ def draft_event(
         "iss": issuer,
         "jti": event_id,
         "iat": issued_at,
-        "feed": {"stream": stream, "seq": seq},
+        "feed": {"stream": stream, "seq": seq, "prev": previous},
         "events": {issuer + _PATH + _name(body): _members(body)},
     }
     header = {"alg": "ES256", "kid": kid, "typ": EVENT_TYPE}
     return UnsignedJws(jose.compact_signing_input(header, claims))
+
+
+def digest_of(signing_input: bytes) -> str:
+    """base64url of SHA-256 over an event's header and claims as signed, without the signature.
+
+    Each event names the one before it: who holds an old key cannot write another past, since the first event or beat
+    under the present key refutes it. Without the signature, so that a batch is chained before it is signed.
+    """
+    return jose.b64url_encode(hashlib.sha256(signing_input).digest())
+
+
+def digest_of_token(token: str) -> str:
+    """`digest_of` for an event as stored."""
+    return digest_of(token.rpartition(".")[0].encode())
 
 
 def parse_event(text: str) -> FeedEvent:
@@ -147,6 +182,7 @@ def parse_event(text: str) -> FeedEvent:
         issued_at=_whole(claims.get("iat")),
         seq=seq,
         body=body,
+        previous=_text(feed.get("prev")),
         jws=jws,
         stream=_text(feed.get("stream")),
     )

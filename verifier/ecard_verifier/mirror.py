@@ -17,7 +17,7 @@ from ecard_card import cwt
 from ecard_card.errors import CheckFailed, InvalidInput, Unavailable
 from ecard_card.status import EcardStatus
 from ecard_keys.status_uri import belongs_to
-from ecard_verifier.feed import SKEW, STREAM, CredentialIssued, FeedBeat, FeedEvent, StatusChanged
+from ecard_verifier.feed import FIRST, SKEW, STREAM, CredentialIssued, FeedBeat, FeedEvent, StatusChanged
 from ecard_verifier.statuses import StatusReading
 
 #: Entries of one status list; an index at or beyond it is nobody's.
@@ -26,7 +26,7 @@ LIST_SIZE: Final = 1 << 20
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS fold (
     one INTEGER PRIMARY KEY CHECK (one = 1),
-    issuer TEXT NOT NULL, template TEXT NOT NULL, position INTEGER NOT NULL, last_event TEXT NOT NULL,
+    issuer TEXT NOT NULL, template TEXT NOT NULL, position INTEGER NOT NULL, last TEXT NOT NULL,
     as_of INTEGER NOT NULL, beaten INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS status (
@@ -46,7 +46,7 @@ class Mirror:
     def __init__(self, path: str | Path = ":memory:", *, issuer: str | None = None, list_size: int = LIST_SIZE) -> None:
         self._lock = threading.RLock()
         self._list_size = list_size
-        self._issuer, self._template, self._last_event = issuer, "", ""
+        self._issuer, self._template, self._last = issuer, "", FIRST
         self._position = self._as_of = 0
         self._beaten = False
         self._live = False
@@ -55,11 +55,11 @@ class Mirror:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.executescript(_SCHEMA)
-            row = self._db.execute("SELECT issuer, template, position, last_event, as_of, beaten FROM fold").fetchone()
+            row = self._db.execute("SELECT issuer, template, position, last, as_of, beaten FROM fold").fetchone()
         if row is not None:
             if issuer is not None and row[0] != issuer:
                 raise Unavailable("mirror_foreign", "this mirror file was folded from another issuer's feed")
-            self._issuer, self._template, self._position, self._last_event, self._as_of = row[:5]
+            self._issuer, self._template, self._position, self._last, self._as_of = row[:5]
             self._beaten = bool(row[5])
 
     @property
@@ -92,17 +92,19 @@ class Mirror:
                 raise CheckFailed("issuer_mismatch", "an event of another issuer or stream")
             if isinstance(event.body, FeedBeat):
                 return self._beat(event, event.body.at)
-            if event.seq == self._position and event.event_id != self._last_event:
+            if event.seq == self._position and event.digest != self._last:
                 raise CheckFailed("feed_rolled_back", "another event has the number of one that was folded in")
             if event.seq <= self._position:
                 return False
             if event.seq != self._position + 1:
                 raise CheckFailed("feed_gap", "an event is missing before this one")
+            if event.previous != self._last:
+                raise CheckFailed("feed_rolled_back", "the event follows another past than the one folded in")
             # Whoever has an old key can still write old dates: nothing new may be dated before what is known.
             if event.issued_at + SKEW < self._as_of:
                 raise CheckFailed("feed_rolled_back", "an event dated before the time as of which all is known")
             # Only a beat says as of when all is known: an older change may still be on its way.
-            self._save(event, event.seq, event.event_id, self._as_of, self._beaten)
+            self._save(event, event.seq, event.digest, self._as_of, self._beaten)
             return True
 
     def _beat(self, event: FeedEvent, at: int) -> bool:
@@ -114,14 +116,17 @@ class Mirror:
             if at > self._as_of + SKEW:
                 raise CheckFailed("feed_rolled_back", "the issuer's stream is shorter than what was folded in")
             return False  # an old beat, heard again on the way to the last event
+        if event.previous != self._last:
+            self._live = False
+            raise CheckFailed("feed_rolled_back", "the beat follows another past than the one folded in")
         if self._beaten and at <= self._as_of:
             self._live = at == self._as_of
             return False
-        self._save(event, self._position, self._last_event, max(self._as_of, at), True)
+        self._save(event, self._position, self._last, max(self._as_of, at), True)
         self._live = True
         return True
 
-    def _save(self, event: FeedEvent, position: int, last_event: str, as_of: int, beaten: bool) -> None:
+    def _save(self, event: FeedEvent, position: int, last: str, as_of: int, beaten: bool) -> None:
         """One transaction for the event and the place in the feed, then the same in memory."""
         with _wrapped(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
@@ -144,10 +149,10 @@ class Mirror:
                 )
             self._db.execute(
                 "INSERT OR REPLACE INTO fold VALUES (1, ?, ?, ?, ?, ?, ?)",
-                (event.issuer, event.status_uri, position, last_event, as_of, beaten),
+                (event.issuer, event.status_uri, position, last, as_of, beaten),
             )
         self._issuer, self._template, self._position = event.issuer, event.status_uri, position
-        self._last_event, self._as_of, self._beaten = last_event, as_of, beaten
+        self._last, self._as_of, self._beaten = last, as_of, beaten
 
     def read(self, uri: str, index: int) -> StatusReading:
         """See `Statuses.read`. An entry of which the feed has said nothing is valid, once a beat was reached."""
