@@ -38,10 +38,13 @@ class ChipAssurance(IntEnum):
     @classmethod
     def from_label(cls, label: str) -> ChipAssurance:
         """Inverse of `label`; raises `InvalidInput` `unknown_chip_assurance`."""
-        for level in cls:
-            if level.label == label:
-                return level
-        raise InvalidInput("unknown_chip_assurance", "not one of declared, read, challenge, signature")
+        level = _ASSURANCE_BY_LABEL.get(label)
+        if level is None:
+            raise InvalidInput("unknown_chip_assurance", "not one of declared, read, challenge, signature")
+        return level
+
+
+_ASSURANCE_BY_LABEL = {level.label: level for level in ChipAssurance}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ elements as `{"...": digest}`, and what is disclosed may hide more.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -34,8 +34,21 @@ def encode(salt: bytes, name: str, value: object) -> str:
     return jose.b64url_encode(jose.dump_json([jose.b64url_encode(salt), name, value]))
 
 
-def process(payload: dict[str, object], disclosures: Iterable[str]) -> dict[str, object]:
+def hides_only_at_the_top(payload: Mapping[str, object], text: bytes) -> bool:
+    """Whether the JSON `text` that `payload` was read from can hold no digest below its top level.
+
+    Most credentials are so, and then nothing below the top has to be walked. An escape could spell a name otherwise,
+    so a text with one is walked.
+    """
+    return b"\\" not in text and b'"..."' not in text and text.count(b'"_sd"') == ("_sd" in payload)
+
+
+def process(
+    payload: dict[str, object], disclosures: Iterable[str], *, only_at_the_top: bool = False
+) -> dict[str, object]:
     """The processed payload of RFC 9901 §7.1: disclosed claims merged in, every digest and `_sd_alg` removed.
+
+    `only_at_the_top` is what `hides_only_at_the_top` says of the payload; it saves a walk and changes no result.
 
     Raises `InvalidInput` `bad_sd_jwt` for a hash other than SHA-256, a malformed, repeated or unreferenced
     disclosure, a digest that stands in two places, a reserved name or one that exists already, and too much nesting.
@@ -43,7 +56,7 @@ def process(payload: dict[str, object], disclosures: Iterable[str]) -> dict[str,
     if payload.get("_sd_alg", "sha-256") != "sha-256":
         raise InvalidInput("bad_sd_jwt", "the hash algorithm is not sha-256")
     merging = _Merging(_read(disclosures))
-    processed = merging.claims(payload, MAX_DEPTH)
+    processed = merging.claims(payload, MAX_DEPTH, flat=only_at_the_top)
     if merging.open:
         raise InvalidInput("bad_sd_jwt", "a disclosure that no digest refers to")
     processed.pop("_sd_alg", None)
@@ -95,13 +108,13 @@ class _Merging:
         self.open = disclosures
         self._seen: set[str] = set()
 
-    def claims(self, source: dict[str, object], depth: int) -> dict[str, object]:
+    def claims(self, source: dict[str, object], depth: int, *, flat: bool = False) -> dict[str, object]:
         if depth < 0:
             raise InvalidInput("bad_sd_jwt", "nested too deeply")
         if "..." in source:
             raise InvalidInput("bad_sd_jwt", "the name ... outside of an array")
         merged = {
-            name: value if type(value) in _LEAVES else self._value(value, depth)
+            name: value if flat or type(value) in _LEAVES else self._value(value, depth)
             for name, value in source.items()
             if name != "_sd"
         }

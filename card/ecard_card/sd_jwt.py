@@ -71,7 +71,7 @@ def draft(credential: Credential, kid: str, salt: Callable[[], bytes]) -> Unsign
     return UnsignedSdJwt(jose.compact_signing_input(header, payload), tuple(disclosures))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SdJwt:
     """An SD-JWT or SD-JWT+KB as read, not yet verified.
 
@@ -94,7 +94,8 @@ def parse(token: str, *, typ: str = TYP, limit: int = 65536) -> SdJwt:
     Raises `InvalidInput` `bad_sd_jwt`, `wrong_type` or `algorithm_not_allowed`.
     """
     jws, payload, disclosures, key_binding = _split(token, typ, limit)
-    processed = disclosure.process(payload, disclosures)
+    flat = disclosure.hides_only_at_the_top(payload, jws.payload)
+    processed = disclosure.process(payload, disclosures, only_at_the_top=flat)
     if typ == TYP:
         for name in _NEVER_HIDDEN:
             if processed.get(name, _ABSENT) != payload.get(name, _ABSENT):
@@ -138,7 +139,7 @@ def key_binding_input(presentation: str, *, audience: str, nonce: str, issued_at
     return UnsignedKeyBinding(presentation, signing_input)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class KeyBinding:
     """What a key-binding JWT says, not yet verified; it is bound to its SD-JWT. `issued_at` is NumericDate."""
 

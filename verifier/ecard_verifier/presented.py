@@ -161,8 +161,8 @@ def _read_sd_jwt_vc(token: sd_jwt.SdJwt) -> Issued:
         raise InvalidInput("bad_sd_jwt", f"claim {missing.args[0]!s:.40} is missing") from None
 
 
-def _object(value: object) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
+def _object(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
         raise InvalidInput("bad_sd_jwt", "an object was expected")
     return value
 
