@@ -1,6 +1,7 @@
 """A process that issues credentials and kills itself at a given point; started again on the same folder, it goes on.
 
-Arguments: folder, first serial number, how many cards, the point to die at, at which card.
+Arguments: folder, first serial number, how many cards, the point to die at, at which card, the register's URL.
+At the point `timer` it dies at any moment: that many milliseconds after it began to issue.
 The journal (JSON lines, synced) says what was attempted and what was acknowledged.
 """
 
@@ -30,7 +31,7 @@ def main() -> None:
         sys.argv[4],
         int(sys.argv[5]),
     )
-    database_url = os.environ.get("FAULTS_DATABASE_URL")
+    database_url = sys.argv[6]
     issued = 0
 
     def reached(step: str) -> None:
@@ -51,6 +52,8 @@ def main() -> None:
             return signatures
 
     office = Office.open(folder, signer=Journalled, reached=reached, database_url=database_url)
+    if point == "timer":
+        signal.setitimer(signal.ITIMER_REAL, fatal / 1000)  # unhandled, so the kernel ends the process
     settled = office.issuing.settle(NOW, everything=True)
     note(folder / "settled.jsonl", {"settled": settled})
     for enrolment_id in unfinished(folder):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, func, select
+from sqlalchemy import func, select
 
-from ecard_issuer.register import tables
+from ecard_issuer.register import make_engine, tables
 from ecard_issuer.states import PlanState
 from tests.faults.issuing_child import read
 
@@ -19,49 +19,76 @@ from tests.faults.issuing_child import read
 POINTS = ("drafted", "planned", "signing", "signed", "committed")
 ROUNDS = 4
 CARDS = 3
+#: Kills at any moment, by a timer of the kernel.
+MOMENTS = 8
+
+Record = Callable[[str, object], None]
 
 
-def run(folder: Path, first: int, point: str, fatal: int) -> int:
-    command = [
-        sys.executable,
-        "-m",
-        "tests.faults.issuing_child",
-        str(folder),
-        str(first),
-        str(CARDS),
-        point,
-        str(fatal),
-    ]
+def run(folder: Path, first: int, point: str, fatal: int, database_url: str) -> int:
+    arguments = [str(folder), str(first), str(CARDS), point, str(fatal), database_url]
+    command = [sys.executable, "-m", "tests.faults.issuing_child", *arguments]
     return subprocess.run(command, check=False, timeout=120, capture_output=True).returncode
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_killed_issuer_leaves_nothing_unrecorded_and_a_restart_settles_it(point: str, tmp_path: Path) -> None:
-    kills = 0
+def test_a_killed_issuer_leaves_nothing_unrecorded_and_a_restart_settles_it(
+    point: str, tmp_path: Path, record_property: Record
+) -> None:
+    url = f"sqlite:///{tmp_path / 'register.sqlite3'}"
     for round_ in range(ROUNDS):
-        status = run(tmp_path, 1 + round_ * CARDS, point, round_ % CARDS)
-        assert status == -signal.SIGKILL
-        kills += 1
-    assert run(tmp_path, 1 + ROUNDS * CARDS, "never", 0) == 0
-    counts = audit(tmp_path)
-    print(json.dumps({"point": point, "kills": kills, **counts}))
-    assert counts["signatures_without_plan"] == 0
-    assert counts["double_bindings"] == 0
-    assert counts["acked_but_lost"] == 0
-    assert counts["open_plans"] == 0
-    assert counts["reused_indexes"] == 0
-    assert counts["acked"] >= CARDS
+        assert run(tmp_path, 1 + round_ * CARDS, point, round_ % CARDS, url) == -signal.SIGKILL
+    assert run(tmp_path, 1 + ROUNDS * CARDS, "never", 0, url) == 0
+    counts = audit(tmp_path, url)
+    record_property("counts", described(ROUNDS, counts))
+    assert_nothing_lost(counts)
     if point in ("planned", "signing", "signed"):
-        assert counts["voided_plans"] == kills
-        assert counts["voided_but_not_invalid"] == 0
+        assert counts["voided_plans"] == ROUNDS
 
 
-def audit(folder: Path) -> dict[str, int]:
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_an_issuer_killed_at_any_moment_loses_nothing(
+    engine: str, tmp_path: Path, request: pytest.FixtureRequest, record_property: Record
+) -> None:
+    if engine == "postgresql":
+        url = request.getfixturevalue("postgres_server").new_database()
+    else:
+        url = f"sqlite:///{tmp_path / 'register.sqlite3'}"
+    kills = 0
+    for moment in range(MOMENTS):
+        status = run(tmp_path, 1 + moment * CARDS, "timer", 5 + 29 * moment, url)
+        assert status in (0, -signal.SIGALRM)  # 0: done before the timer
+        kills += status != 0
+    assert run(tmp_path, 1 + MOMENTS * CARDS, "never", 0, url) == 0
+    counts = audit(tmp_path, url)
+    record_property("counts", described(kills, counts))
+    assert kills
+    assert_nothing_lost(counts)
+
+
+def described(kills: int, counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in {"kills": kills, **counts}.items())
+
+
+def assert_nothing_lost(counts: dict[str, int]) -> None:
+    assert counts["acked"] >= CARDS
+    for name in (
+        "signatures_without_plan",
+        "double_bindings",
+        "acked_but_lost",
+        "open_plans",
+        "reused_indexes",
+        "voided_but_not_invalid",
+    ):
+        assert counts[name] == 0, name
+
+
+def audit(folder: Path, database_url: str) -> dict[str, int]:
     """Read the register as an auditor would: with its own eyes, not through the verbs under test."""
     journal = read(folder / "journal.jsonl")
     acked = {line["credential_id"] for line in journal if "acked" in line}
     signed = {line["sha256"] for line in read(folder / "signed.jsonl")}
-    engine = create_engine(f"sqlite:///{folder / 'register.sqlite3'}")
+    engine = make_engine(database_url)
     with engine.connect() as connection:
         plans = connection.execute(select(tables.plan)).all()
         planned = {hash_ for plan in plans for hash_ in plan.draft_hashes}
