@@ -43,7 +43,7 @@ _ZH: Final[Mapping[str, str]] = {
     "freshness": "时效",
     "audience": "接收方",
     "status": "卡状态",
-    "chip assurance": "芯片核验级别",
+    "chip assurance": "芯片验证等级",
     "first use": "首次使用",
     "status as of": "状态时间",
     "issuer": "签发机构",
