@@ -23,7 +23,7 @@ _ID_NUMBER_WEIGHTS = tuple(2 ** (17 - i) % 11 for i in range(17))
 
 
 class ChipAssurance(IntEnum):
-    """How the chip was proven, levels C0-C3. Derived from evidence only; rises only by a new enrolment."""
+    """How the chip was proven, weakest first. Derived from evidence only; rises only by a new enrolment."""
 
     DECLARED = 0  # typed, chip not read
     READ = 1  # identifiers read: a copy would pass

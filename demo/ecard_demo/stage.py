@@ -143,5 +143,5 @@ def proof_in_words(assurance: ChipAssurance) -> str:
         ChipAssurance.DECLARED: "typed in, the chip was not read",
         ChipAssurance.READ: "read only: a copy would pass",
         ChipAssurance.CHALLENGE: "answered under its card key",
-        ChipAssurance.SIGNATURE: "signed a fresh challenge on the chip: a copy cannot",
+        ChipAssurance.SIGNATURE: "signed a fresh challenge with a key that a copy does not have",
     }[assurance]

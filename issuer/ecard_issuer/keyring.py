@@ -45,8 +45,8 @@ class IssuerIdentity:
 class KeyRing:
     """The issuer's keys by purpose, and the publishing of the trust list.
 
-    `home` holds the signing keys; `on_publish` is called after each new trust list. Times are
-    aware UTC. Any verb raises `Unavailable` when the register or a home does not answer.
+    `home` holds the signing keys; `on_publish` is called after each new trust list. Times are aware UTC. Any verb
+    raises `Unavailable` when the register or a home does not answer.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class KeyRing:
         """Make what is missing: root keys, one active key per purpose, the first trust list. Repeatable.
 
         Raises `Conflict` `issuer_changed` when the register belongs to an issuer of another name: credentials in
-        circulation name that one, and would all stop to verify.
+        circulation name that one, and would all stop verifying.
         """
         latest = self._latest()
         if latest is not None and latest.issuers[0].issuer != self.identity.issuer:
