@@ -17,7 +17,6 @@ ALG_ESP256: Final = -9
 
 HEADER_ALG: Final = 1
 HEADER_KID: Final = 4
-HEADER_KCWT: Final = 13  # a CWT carrying the key of the signer, RFC 9528
 HEADER_TYP: Final = 16  # RFC 9596
 
 _SIGNATURE_BYTES: Final = 64

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-#: Short APDUs only (ISO 7816-4 §5.1): header, Lc, 255 data bytes, Le; an answer is 256 bytes and its status word.
-MAX_COMMAND = 261
+#: Short APDUs only (ISO 7816-4 §5.1): an answer is at most 256 bytes and its status word.
 MAX_ANSWER = 258
 
 

@@ -13,7 +13,6 @@ from ecard_card.status import CardChange
 
 Assurance = Literal["declared", "read", "challenge", "signature"]
 Reference = Annotated[StrictStr, Field(pattern="^[0-9a-f]{1,64}$")]
-Kid = Annotated[str, Field(pattern="^[0-9a-f]{8}$")]
 Coordinate = Annotated[StrictStr, Field(pattern="^[A-Za-z0-9_-]{43}$")]
 Sequence = Annotated[StrictInt, Field(ge=1, le=2**53 - 1, description="The sender's per-card number.")]
 EventId = Annotated[
