@@ -23,8 +23,9 @@ from ecard_issuer.ports import Cards, Enrolments
 from ecard_issuer.rows import CardRow, EnrolmentRow
 from ecard_keys.chip_key import ChipKeyHolder
 
-#: A desk has this long to bring the chip's answer, and then as long again for the holder's device to ask.
+#: How long a desk has to bring the chip's answer.
 CHALLENGE_LIFE = timedelta(minutes=5)
+#: How long the holder's device has after that to ask for the credential.
 PROOF_LIFE = timedelta(minutes=30)
 
 

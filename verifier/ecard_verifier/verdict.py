@@ -45,7 +45,7 @@ OUTCOMES: Mapping[str, Outcome] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class CheckLine:
-    """One numbered step: `ok` is None where the step did not apply."""
+    """One numbered step: `ok` is None where the step was not reached."""
 
     number: int
     name: str
