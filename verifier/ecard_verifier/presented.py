@@ -1,6 +1,6 @@
 """The three things a holder can show, brought to one shape: `EC1:` code, `EC0:` code, SD-JWT with key binding.
 
-Reading is not believing: everything in a `Presented` is a claim until `check` has walked its steps.
+Reading is not believing: everything in a `Shown` or an `Issued` is a claim until `check` has walked its steps.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def problem(
 
 
 def request_id(scope: Scope) -> str:
-    """The id given by `RequestId`, empty outside of it."""
+    """The id given by `Guard`, empty outside of it."""
     return str(scope.get("state", {}).get("request_id", ""))
 
 
