@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -220,4 +221,6 @@ def test_a_local_feed_ends_when_the_issuer_stops(service: Service) -> None:
 def test_a_ring_before_the_wait_is_not_lost() -> None:
     wake = Wake()
     wake.ring()
+    start = time.monotonic()
     wake.wait(60)
+    assert time.monotonic() - start < 30
