@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import locale
 import os
+import re
 import sys
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points, version
 from importlib.util import find_spec
+from typing import NoReturn
 
 from ecard_card.errors import (
     CheckFailed,
@@ -46,7 +48,7 @@ Exit status: 0 done or valid, 1 refused, 2 wrong usage, 3 undecided or a fault o
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status. No traceback reaches the user for an error of ours."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="ecard",
         description="The authority behind electronic cards: issue, bind to chips, verify, revoke.",
         epilog=_EPILOG,
@@ -69,6 +71,17 @@ def main(arguments: list[str] | None = None) -> int:
         return _RUNTIME_FAULT
     except KeyboardInterrupt:
         return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line and repeats none of it: it may hold a code, or personal data."""
+
+    def error(self, message: str) -> NoReturn:
+        message = re.sub(
+            r"unrecognized arguments: .*", "too many arguments (quote a code: it may hold spaces)", message
+        )
+        message = re.sub(r"(invalid [a-z_ ]+): '.*'(?= \(choose from|$)", r"\1", message)
+        super().error(message)
 
 
 def _runnable(found: Iterable[EntryPoint]) -> list[EntryPoint]:

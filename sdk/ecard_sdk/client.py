@@ -83,8 +83,12 @@ class ECardClient:
         expires_on: date,
         status: CardStatus | None = None,
         chip_public_key: bytes | None = None,
+        atr_historical: bytes | None = None,
     ) -> Card:
-        """Put a physical card into the register. `chip_public_key` is a DER SubjectPublicKeyInfo.
+        """Put a physical card into the register.
+
+        `chip_public_key` is a DER SubjectPublicKeyInfo, `atr_historical` the 13 historical bytes of the answer to
+        reset: with either, known from the card's making, no other genuine chip can stand in for this one.
 
         `Taken`: the register has this card, or this key, already.
         """
@@ -100,6 +104,8 @@ class ECardClient:
             body["status"] = int(status)
         if chip_public_key is not None:
             body["chip_public_key"] = jose.b64url_encode(chip_public_key)
+        if atr_historical is not None:
+            body["atr_historical"] = atr_historical.hex().upper()
         return Card.of(self._issuer.post("/v1/cards", body))
 
     def card(self, card_ref: str) -> Card:

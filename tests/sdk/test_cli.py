@@ -103,3 +103,22 @@ def test_nobody_reading_on_is_no_traceback() -> None:
     assert shown.returncode == 3
     assert "Traceback" not in shown.stderr
     assert "BrokenPipe" not in shown.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["EC1:SECRET"],
+        ["verify", "EC1:SECRET", "PART SECRET", "$x"],
+        ["verify", "--minimum-assurance", "SECRET", "EC1:A"],
+        ["verify", "--SECRET", "EC1:A"],
+    ],
+)
+def test_a_wrong_command_line_is_not_repeated(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """An unquoted code falls apart at its spaces; the shell's screen and logs are no place for its pieces."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    shown = capsys.readouterr()
+    assert "SECRET" not in shown.out + shown.err
+    assert "usage: ecard" in shown.err

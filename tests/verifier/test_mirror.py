@@ -267,3 +267,14 @@ def test_an_event_that_follows_another_past_is_refused(world: World) -> None:
     with pytest.raises(CheckFailed, match="feed_rolled_back"):
         mirror.apply(believed(world, elsewhere))
     assert mirror.position == 1
+
+
+def test_two_mirrors_on_one_file_do_not_undo_each_other(world: World, tmp_path: Path) -> None:
+    """A slower one would fold an older state over a newer one, and the faster would read it as its own."""
+    fast, slow = Mirror(tmp_path / "mirror"), Mirror(tmp_path / "mirror")
+    lost = believed(world, signed(world, change(world, EcardStatus.SUSPENDED), 1))
+    fast.apply(lost)
+    with pytest.raises(Unavailable, match="mirror_in_use"):
+        slow.apply(lost)
+    fast.apply(believed(world, beat(world, 1)))
+    assert fast.read("https://issuer.example/status-lists/1", 7).value == EcardStatus.SUSPENDED

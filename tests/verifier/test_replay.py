@@ -93,3 +93,15 @@ def test_a_broken_file_accepts_nothing(tmp_path: Path) -> None:
 def test_the_name_of_a_counter_is_bounded() -> None:
     with pytest.raises(InvalidInput):
         ReplayGuard().claim(KEY, UNTIL, "x" * 201, NOW)
+
+
+def test_a_clock_set_back_does_not_bring_back_what_was_forgotten(tmp_path: Path) -> None:
+    guard = ReplayGuard(tmp_path / "seen")
+    until = NOW + timedelta(minutes=2)
+    assert guard.claim(b"code", until, "counter 1", NOW) is None
+    ahead = NOW + timedelta(hours=1)
+    assert guard.claim(b"other", ahead + timedelta(minutes=2), "counter 1", ahead) is None  # prunes the first
+    with pytest.raises(Unavailable, match="replay_guard_unavailable"):
+        guard.claim(b"code", until, "counter 2", NOW)
+    with pytest.raises(Unavailable, match="replay_guard_unavailable"):
+        ReplayGuard(tmp_path / "seen").claim(b"code", until, "counter 2", NOW)

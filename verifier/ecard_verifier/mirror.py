@@ -130,6 +130,9 @@ class Mirror:
         """One transaction for the event and the place in the feed, then the same in memory."""
         with _wrapped(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
+            row = self._db.execute("SELECT position, last FROM fold").fetchone() or (0, FIRST)
+            if row != (self._position, self._last):
+                raise Unavailable("mirror_in_use", "another verifier folds its feed into this file")
             if isinstance(event.body, StatusChanged):
                 # Invalid is final, in whatever order an issuer may ever say otherwise.
                 self._db.execute(

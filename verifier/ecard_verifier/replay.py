@@ -13,8 +13,8 @@ from typing import Final
 
 from ecard_card.errors import InvalidInput, Unavailable
 
-#: Seconds that an entry outlives its code, for the case that the clock runs ahead and is set back.
-MARGIN: Final = 24 * 3600
+#: Seconds that an entry outlives its code, for clocks that are set back a little.
+MARGIN: Final = 600
 _PRUNE_EVERY: Final = 30  # seconds
 _MAX_WHERE: Final = 200
 
@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS seen (
     key BLOB PRIMARY KEY, at REAL NOT NULL, place TEXT NOT NULL, until REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS seen_until ON seen (until);
+CREATE TABLE IF NOT EXISTS forgotten (one INTEGER PRIMARY KEY CHECK (one = 1), until REAL NOT NULL);
 """
 
 
@@ -61,6 +62,8 @@ class ReplayGuard:
             raise InvalidInput("bad_counter", "the name of a counter has at most 200 printable characters")
         with self._lock, _wrapped():
             self._prune(now.timestamp())
+            if until.timestamp() < self._forgotten():
+                raise Unavailable("replay_guard_unavailable", "codes of that time are forgotten; is the clock right?")
             taken = self._db.execute(
                 "INSERT INTO seen VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (key, now.timestamp(), where, until.timestamp()),
@@ -76,10 +79,20 @@ class ReplayGuard:
         if abs(seconds - self._pruned_at) < _PRUNE_EVERY:
             return
         self._pruned_at = seconds
+        # The bound goes first: a claim that sees the entries gone sees it too.
+        self._db.execute(
+            "INSERT INTO forgotten VALUES (1, ?) ON CONFLICT DO UPDATE SET until = MAX(until, excluded.until)",
+            (seconds - MARGIN,),
+        )
         self._db.execute("DELETE FROM seen WHERE until < ?", (seconds - MARGIN,))
         if self._db.execute("SELECT COUNT(*) FROM seen").fetchone()[0] >= self._capacity:
             self._pruned_at = 0.0
             raise Unavailable("replay_guard_unavailable", "more codes are remembered than fit")
+
+    def _forgotten(self) -> float:
+        """Codes that ended before this time may have been pruned."""
+        row = self._db.execute("SELECT until FROM forgotten").fetchone()
+        return float(row[0]) if row else 0.0
 
     def count(self) -> int:
         """How many codes are remembered."""
