@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
+from unicodedata import category
 
 from ecard_card.errors import InvalidInput
 from ecard_card.status import CardChange
@@ -19,6 +20,8 @@ from ecard_issuer.rows import ChangeResult
 
 MAX_SEQUENCE: Final = 2**53 - 1
 MAX_REASON: Final = 200
+#: Controls, direction marks, halves of surrogate pairs, line and paragraph separators.
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _EVENT_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -102,7 +105,7 @@ def _check(event_id: str | None, sequence: int | None, reason: str, occurred_at:
         raise InvalidInput("bad_card_event", "an event id is 1 to 64 letters, digits and . _ : -")
     if sequence is not None and not 1 <= sequence <= MAX_SEQUENCE:
         raise InvalidInput("bad_card_event", "a sequence is a whole number from 1")
-    if len(reason) > MAX_REASON or any(ord(char) < 0x20 or ord(char) == 0x7F for char in reason):
+    if len(reason) > MAX_REASON or any(category(char) in _UNSEEN for char in reason):
         raise InvalidInput("bad_card_event", "a reason is at most 200 printable characters")
     if occurred_at is not None and occurred_at.tzinfo is None:
         raise InvalidInput("bad_card_event", "a time needs its zone")

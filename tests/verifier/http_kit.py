@@ -25,16 +25,22 @@ def running(app: ASGIApp, port: int = 0) -> Iterator[str]:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1))
+    with listener, serving_thread(server, listener):
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextmanager
+def serving_thread(server: uvicorn.Server, listener: socket.socket) -> Iterator[None]:
+    """`server` on `listener` in a thread, for as long as the block lasts."""
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
         wait_for(lambda: server.started)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield
     finally:
         server.should_exit = True
         server.force_exit = True
         thread.join(10)
-        listener.close()
 
 
 #: What a follower of a `FeedServer` has to show.

@@ -7,10 +7,7 @@ from datetime import datetime
 
 from ecard_card.errors import InvalidInput
 from ecard_card.status import CardChange, CardStatus
-from ecard_issuer.answers import card_answer, change_answer
 from ecard_issuer.cli.common import add_options, opened, read_body, show
-from ecard_issuer.web.cards import found_cards
-from ecard_issuer.web.models import FindCards, NewCard
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,6 +49,9 @@ def _event_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add(args: argparse.Namespace) -> int:
+    from ecard_issuer.answers import card_answer
+    from ecard_issuer.web.models import NewCard
+
     body = read_body(args.file, NewCard)
     with opened(args) as issuer:
         card_ref = issuer.cards.register(body.to_card(), CardStatus(body.status), issuer.clock())
@@ -60,6 +60,10 @@ def _add(args: argparse.Namespace) -> int:
 
 
 def _find(args: argparse.Namespace) -> int:
+    from ecard_issuer.answers import card_answer
+    from ecard_issuer.web.cards import found_cards
+    from ecard_issuer.web.models import FindCards
+
     body = read_body(args.file, FindCards)
     with opened(args) as issuer:
         cards = [card_answer(issuer.register, card) for card in found_cards(issuer, body)]
@@ -68,12 +72,16 @@ def _find(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
+    from ecard_issuer.answers import card_answer
+
     with opened(args) as issuer:
         show(args, card_answer(issuer.register, issuer.register.get_card(args.card_ref)))
     return 0
 
 
 def _change(args: argparse.Namespace) -> int:
+    from ecard_issuer.answers import change_answer
+
     with opened(args) as issuer:
         result = issuer.lifecycle.change(
             args.card_ref,
@@ -89,6 +97,8 @@ def _change(args: argparse.Namespace) -> int:
 
 
 def _replace(args: argparse.Namespace) -> int:
+    from ecard_issuer.answers import change_answer
+
     with opened(args) as issuer:
         result = issuer.lifecycle.replace(
             args.card_ref,

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
-
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from typing import TYPE_CHECKING, TypeVar
 
 from ecard_card.errors import InvalidInput
-from ecard_issuer.assembly import Issuer, build
-from ecard_issuer.config import load
+
+if TYPE_CHECKING:  # commands load these when they run: `ecard --help` passes through here too
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
+
+    from ecard_issuer.assembly import Issuer
 
 _MAX_INPUT = 64 << 10
-_M = TypeVar("_M", bound=BaseModel)
+_M = TypeVar("_M", bound="BaseModel")
 
 
 def add_options(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
@@ -30,12 +32,22 @@ def add_options(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespa
 
 @contextmanager
 def opened(args: argparse.Namespace) -> Iterator[Issuer]:
-    """The issuer of the settings, not started: a running service notices what is done to its register."""
-    issuer = build(load(data_dir=args.data_dir), say=talk)
+    """The issuer of the settings, not started: a running service notices what is done to its register.
+
+    What is written meanwhile (keys, databases and their logs) is for this user only.
+    """
+    from ecard_issuer.assembly import build
+    from ecard_issuer.config import load
+
+    before = os.umask(0o077)
     try:
-        yield issuer
+        issuer = build(load(data_dir=args.data_dir), say=talk)
+        try:
+            yield issuer
+        finally:
+            issuer.close()
     finally:
-        issuer.close()
+        os.umask(before)
 
 
 def talk(line: str) -> None:
@@ -57,6 +69,8 @@ def read_body(path: str, kind: type[_M]) -> _M:
 
     Raises `InvalidInput` `invalid_request`, which names members and never their values.
     """
+    from pydantic import ValidationError
+
     try:
         if path == "-":
             text = sys.stdin.read(_MAX_INPUT + 1)

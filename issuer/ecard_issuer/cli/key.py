@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from ecard_issuer.answers import key_answer
 from ecard_issuer.cli.common import add_options, opened, show
-from ecard_issuer.keyring import PURPOSES
 from ecard_keys.key import KeyPurpose
+
+#: As `ecard_issuer.keyring.PURPOSES`, which is not loaded for a help text.
+_PURPOSES = ("credential", "status", "event")
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -16,7 +17,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     commands = key.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_options(commands.add_parser("list", help="every key and its state"), _list)
     create = commands.add_parser("create", help="make and publish the next key of a purpose; it does not sign yet")
-    create.add_argument("purpose", choices=[purpose.value for purpose in PURPOSES])
+    create.add_argument("purpose", choices=_PURPOSES)
     add_options(create, _create)
     promote = commands.add_parser("promote", help="let the next key sign; its predecessor then only verifies")
     promote.add_argument("kid", metavar="KID")
@@ -24,6 +25,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _list(args: argparse.Namespace) -> int:
+    from ecard_issuer.answers import key_answer
+
     with opened(args) as issuer:
         keys = [key_answer(record) for record in issuer.keys.records()]
         lines = (f"{key['kid']}  {key['purpose']:<10}  {key['state']:<11}  since {key['not_before']}" for key in keys)
@@ -32,12 +35,16 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _create(args: argparse.Namespace) -> int:
+    from ecard_issuer.answers import key_answer
+
     with opened(args) as issuer:
         show(args, key_answer(issuer.keys.create_next(KeyPurpose(args.purpose), issuer.clock())))
     return 0
 
 
 def _promote(args: argparse.Namespace) -> int:
+    from ecard_issuer.answers import key_answer
+
     with opened(args) as issuer:
         show(args, key_answer(issuer.keys.promote(args.kid, issuer.clock())))
     return 0

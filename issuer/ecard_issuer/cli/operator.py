@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from ecard_issuer.answers import new_operator_answer, operator_answer
 from ecard_issuer.cli.common import add_options, opened, show, talk
 from ecard_issuer.operators import Role
 
@@ -24,6 +23,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _add(args: argparse.Namespace) -> int:
+    from ecard_issuer.answers import new_operator_answer
+
     with opened(args) as issuer:
         made = issuer.operators.add(args.name, Role(args.role), issuer.clock())
         show(args, new_operator_answer(made), made.token)
@@ -32,6 +33,8 @@ def _add(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
+    from ecard_issuer.answers import operator_answer
+
     with opened(args) as issuer:
         rows = [operator_answer(row) for row in issuer.operators.all()]
         lines = (f"{row['name']}  {row['role']}  {'revoked' if row['revoked_at'] else 'live'}" for row in rows)

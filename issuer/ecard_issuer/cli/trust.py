@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ecard_card.errors import Unavailable
 from ecard_issuer.cli.common import add_options, opened, talk
-from ecard_verifier.bundle import root_to_json
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,13 +23,17 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _bundle(args: argparse.Namespace) -> int:
     with opened(args) as issuer:
-        _write(args.output, issuer.publisher.bundle(issuer.clock()).body)
+        document = issuer.publisher.bundle(issuer.clock()).body
+    _write(args.output, document)  # for everybody: under the caller's own umask
     return 0
 
 
 def _trust_root(args: argparse.Namespace) -> int:
+    from ecard_verifier.bundle import root_to_json
+
     with opened(args) as issuer:
-        _write(args.output, json.dumps(root_to_json(issuer.keys.root()), indent=2).encode() + b"\n")
+        document = json.dumps(root_to_json(issuer.keys.root()), indent=2).encode() + b"\n"
+    _write(args.output, document)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
@@ -19,6 +20,7 @@ def keys_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     """The routes under `/v1/keys`."""
     operator = [Depends(require_role(authenticate, OPERATOR))]
     router = APIRouter(prefix="/v1/keys", tags=["keys"], dependencies=operator)
+    making = Lock()
 
     @router.get(
         "",
@@ -40,8 +42,10 @@ def keys_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         responses=problems(400, 401, 403, 409, 413, 415, 422, 503),
     )
     def create_key(body: KeyBody) -> JSONResponse:
-        """It may not sign yet, so that verifiers learn it before it does."""
-        return JSONResponse(key_answer(issuer.keys.create_next(KeyPurpose(body.purpose), issuer.clock())), 201)
+        """It may not sign yet, so that verifiers learn it before it does. A purpose has one such key at a time."""
+        with making:  # the key ring looks first and then makes: of simultaneous requests one shall make
+            record = issuer.keys.create_next(KeyPurpose(body.purpose), issuer.clock())
+        return JSONResponse(key_answer(record), 201)
 
     @router.post(
         "/{kid}/promote",

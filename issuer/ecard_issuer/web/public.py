@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from html import escape
 from typing import Annotated, Any, Final
 
@@ -31,6 +32,8 @@ _LINKS: Final = (
     ("v1/bundle", "all that an offline verifier needs"),
     ("health/ready", "whether the service can work now"),
 )
+
+_QUALITY: Final = re.compile(r"[01](\.[0-9]{0,3})?")
 
 IfNoneMatch = Annotated[str | None, Header(max_length=1024)]
 
@@ -65,11 +68,11 @@ def public_router(issuer: Issuer) -> APIRouter:
         accept: Annotated[str, Header(max_length=1024)] = "",
         if_none_match: IfNoneMatch = None,
     ) -> Response:
-        """JWT unless `Accept` names only the CWT form. Signed anew when a status changes, and before it expires."""
+        """JWT, unless `Accept` prefers the CWT form. Signed anew when a status changes, and before it expires."""
         number = int(list_id)
         if number > _MAX_LIST:
             raise NotFound("status_list_unknown", "this issuer has no list of that number")
-        form = Form.CWT if Form.CWT in accept.lower() and Form.JWT not in accept.lower() else Form.JWT
+        form = max(Form.JWT, Form.CWT, key=lambda offered: _preference(accept, offered))  # JWT of equals
         response = _published(publisher.status_list(number, form, issuer.clock()), if_none_match)
         response.headers["Vary"] = "Accept"
         return response
@@ -130,8 +133,8 @@ def health_router(issuer: Issuer, others: Any = None) -> APIRouter:
     router = APIRouter(prefix="/health", tags=["health"])
 
     @router.get("/live", operation_id="health_live", summary="Is it running", response_model=Live)
-    def health_live() -> Live:
-        """Says nothing about the world outside."""
+    async def health_live() -> Live:
+        """Says nothing about the world outside, and waits for no worker thread."""
         return Live()
 
     @router.get(
@@ -162,6 +165,18 @@ def _published(document: Published, if_none_match: str | None) -> Response:
     if if_none_match is not None and _matches(if_none_match, document.etag):
         return Response(status_code=304, headers=headers)
     return Response(document.body, media_type=document.media_type, headers=headers)
+
+
+def _preference(accept: str, form: Form) -> tuple[float, int]:
+    """What an Accept header gives a form (RFC 9110 §12.5.1): the weight of the most exact range, and how exact."""
+    ranges = ("*/*", "application/*", form.value)
+    best = (-1, 0.0)
+    for item in accept.lower().split(","):
+        wanted, *parameters = (part.strip() for part in item.split(";"))
+        if wanted in ranges:
+            quality = next((text[2:] for text in parameters if text.startswith("q=")), "1")
+            best = max(best, (ranges.index(wanted), float(quality) if _QUALITY.fullmatch(quality) else 0.0))
+    return best[1], best[0] if best[1] else -1
 
 
 def _matches(given: str, etag: str) -> bool:

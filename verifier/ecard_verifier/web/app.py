@@ -56,8 +56,8 @@ def create_app(
         return JSONResponse(to_json(result))
 
     @app.get("/health/live", operation_id="health_live", summary="Is it running", response_model=Live, tags=["health"])
-    def health_live() -> Live:
-        """Says nothing about the world outside."""
+    async def health_live() -> Live:
+        """Says nothing about the world outside, and waits for no worker thread."""
         return Live()
 
     @app.get(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from ecard_verifier.web.auth import Authenticate, HashedTokens
 from ecard_verifier.web.base import Lifespan
 from ecard_verifier.web.models import Ready
 
+LOGGER = logging.getLogger("ecard.verifier")
 FEED_PATH = "/v1/feed"
 TRUST_PATH = "/.well-known/ecard-trust-list"
 
@@ -88,6 +90,8 @@ def _offline(
 ) -> Verifier:
     root = read_root(_bytes(settings.trust_root)) if settings.trust_root is not None else None
     bundle = open_bundle(_bytes(settings.bundle), clock(), root)
+    if not bundle.root_pinned:
+        LOGGER.warning("the trust root came from the bundle itself; pin one with ECARD_VERIFIER_TRUST_ROOT")
     policy = replace(Policy(), minimum_assurance=settings.minimum_assurance)
     trust = FixedTrust(bundle.trust)
     service = VerificationService(trust, bundle.statuses, None, replay, policy, clock, audience=settings.audience)

@@ -23,6 +23,9 @@ _MAX_TOKEN: Final = 256
 _FORMAT: Final = "ecard-tokens/1"
 _BEARER = HTTPBearer(auto_error=False, description="A token made at first start.")
 
+#: For a route that has to ask again later, while its answer goes on.
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -41,7 +44,7 @@ def require_role(authenticate: Authenticate, *roles: str) -> Callable[..., Calle
     Raises `NotAuthenticated` `not_authenticated`, `NotAllowed` `not_allowed`.
     """
 
-    def caller(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> Caller:
+    def caller(given: Credentials) -> Caller:
         token = given.credentials if given is not None else ""
         known = authenticate(token) if 0 < len(token) <= _MAX_TOKEN else None
         if known is None:

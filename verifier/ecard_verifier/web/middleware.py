@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import re
 import secrets
 import traceback
 from collections.abc import Collection, MutableMapping
+from contextlib import suppress
 from typing import Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ecard_card import jose
+from ecard_card.errors import InvalidInput
 from ecard_verifier.web.problems import problem, request_id
 
 MAX_BODY: Final = 64 << 10
+MAX_WAIT: Final = 20.0  # seconds for a whole body, read or thrown away
 _MAX_DRAIN: Final = 16 << 20
 LOGGER: Final = logging.getLogger("ecard.web")
 
+_MAX_DEPTH: Final = 64
+_CLOSE: Final = {"Connection": "close"}
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -65,12 +73,20 @@ class Guard:
 
 
 class BodyLimit:
-    """Reads a body of at most `limit` bytes before anything else sees it; else 413, or 415 for a foreign media type."""
+    """Reads a body of at most `limit` bytes, within `patience` seconds, before anything else sees it; else 413 or 408.
+
+    415 for a foreign media type, and 422 for JSON that two readers may read in two ways: members named twice, another
+    encoding than UTF-8, NaN. What stops the server meanwhile is 503: nothing was done yet.
+    """
 
     def __init__(
-        self, app: ASGIApp, limit: int = MAX_BODY, media_types: Collection[str] = ("application/json",)
+        self,
+        app: ASGIApp,
+        limit: int = MAX_BODY,
+        media_types: Collection[str] = ("application/json",),
+        patience: float = MAX_WAIT,
     ) -> None:
-        self._app, self._limit, self._media_types = app, limit, media_types
+        self._app, self._limit, self._media_types, self._patience = app, limit, media_types, patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope) if scope["type"] == "http" else {}
@@ -85,16 +101,25 @@ class BodyLimit:
         if media_type not in self._media_types:
             await problem(scope, 415, "unsupported_media_type")(scope, receive, send)
             return
-        body, more = b"", True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return  # gone before the body was whole
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self._limit:
-                await self._too_large(scope, receive, send, more)
-                return
+        try:
+            async with asyncio.timeout(self._patience):
+                body, more = await self._read(receive)
+        except TimeoutError:
+            await problem(scope, 408, "invalid_request", "the body did not arrive in time", _CLOSE)(
+                scope, receive, send
+            )
+            return
+        except asyncio.CancelledError:
+            await problem(scope, 503, "service_unavailable", headers=_CLOSE)(scope, receive, send)
+            return
+        if body is None:
+            return  # gone before the body was whole
+        if len(body) > self._limit:
+            await self._too_large(scope, receive, send, more)
+            return
+        if media_type.endswith("json") and _ambiguous(body, self._limit):
+            await problem(scope, 422, "invalid_request", "JSON that can be read in two ways")(scope, receive, send)
+            return
         given = False
 
         async def replay() -> Message:
@@ -106,13 +131,38 @@ class BodyLimit:
 
         await self._app(scope, replay, send)
 
-    @staticmethod
-    async def _too_large(scope: Scope, receive: Receive, send: Send, more: bool = True) -> None:
+    async def _read(self, receive: Receive) -> tuple[bytes | None, bool]:
+        """The body, up to just beyond the limit, and whether there is more of it; None if the sender went away."""
+        body, more = b"", True
+        while more and len(body) <= self._limit:
+            message = await receive()
+            if message["type"] != "http.request":
+                return None, False
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        return body, more
+
+    async def _too_large(self, scope: Scope, receive: Receive, send: Send, more: bool = True) -> None:
         # Whoever is still writing would lose the answer with the connection: let them finish, within bounds.
         thrown_away = 0
-        while more and thrown_away < _MAX_DRAIN:
-            message = await receive()
-            thrown_away += len(message.get("body", b""))
-            more = message["type"] == "http.request" and message.get("more_body", False)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience):
+                while more and thrown_away < _MAX_DRAIN:
+                    message = await receive()
+                    thrown_away += len(message.get("body", b""))
+                    more = message["type"] == "http.request" and message.get("more_body", False)
         LOGGER.info("a body that is too large, request %s", request_id(scope))
-        await problem(scope, 413, "body_too_large", headers={"Connection": "close"})(scope, receive, send)
+        await problem(scope, 413, "body_too_large", headers=_CLOSE)(scope, receive, send)
+
+
+def _ambiguous(body: bytes, limit: int) -> bool:
+    """Whether this is JSON, but not to every reader the same. What is no JSON at all is the application's to refuse."""
+    try:
+        jose.parse_json(body, limit=limit, max_depth=_MAX_DEPTH)
+    except InvalidInput:
+        try:
+            json.loads(body)
+        except (ValueError, RecursionError):
+            return False
+        return True
+    return False

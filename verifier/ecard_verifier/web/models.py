@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr
 
 from ecard_verifier.service import Result
 from ecard_verifier.verdict import rfc3339
 
+
+def _printable(text: str) -> str:
+    """A name that cannot be printed is the caller's mistake, and may not become a verdict about a card."""
+    if not text.isprintable():
+        raise ValueError("not printable")
+    return text
+
+
+Shown = Annotated[StrictStr, AfterValidator(_printable)]
 Assurance = Literal["declared", "read", "challenge", "signature"]
 
 
 class VerificationRequest(BaseModel):
     """What was scanned or typed, and for whom."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     code: StrictStr = Field(
         description="The whole text of the code or token. Any text gets a verdict.", max_length=65536
     )
-    counter: StrictStr | None = Field(None, description="Where it was shown; by default the caller.", max_length=200)
-    audience: StrictStr | None = Field(None, description="What this verifier is called in codes.", max_length=200)
+    counter: Shown | None = Field(None, description="Where it was shown; by default the caller.", max_length=200)
+    audience: Shown | None = Field(None, description="What this verifier is called in codes.", max_length=200)
     minimum_assurance: Assurance | None = Field(None, description="How well the chip must have been proven.")
 
 
