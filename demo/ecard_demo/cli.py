@@ -20,7 +20,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "demo",
         help="the whole story on a simulated chip: issue, scan, lose, refuse, find, replace, rotate, cancel",
         description="Starts an issuer and a verifier on this machine, plays desk, phone and counter, and cleans up.",
-        epilog="exit codes: 0 every step did what the story expects; 1 one did not; 3 a service did not start",
+        epilog="Exit status: 0 every step did what the story expects; 1 one did not; 3 a service did not start.",
     )
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.add_argument("--plain", action="store_true", help="no colours, no drawn code")

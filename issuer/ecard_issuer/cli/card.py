@@ -24,19 +24,19 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_options(find, _find)
 
     look = commands.add_parser("show", help="a card by its reference")
-    look.add_argument("card_ref", metavar="CARD_REF")
+    look.add_argument("card_ref", metavar="CARD_REF", help="as `ecard card find` prints it")
     add_options(look, _show)
 
     changes = [change.value for change in CardChange if change is not CardChange.REPLACE]
     change = commands.add_parser("change", help="report what happened to a card")
-    change.add_argument("card_ref", metavar="CARD_REF")
+    change.add_argument("card_ref", metavar="CARD_REF", help="as `ecard card find` prints it")
     change.add_argument("change", choices=changes, metavar="CHANGE", help=", ".join(changes))
     _event_options(change)
     add_options(change, _change)
 
     replace = commands.add_parser("replace", help="end a card and move its e-card to a new one")
-    replace.add_argument("card_ref", metavar="OLD_CARD_REF")
-    replace.add_argument("new_card_ref", metavar="NEW_CARD_REF")
+    replace.add_argument("card_ref", metavar="OLD_CARD_REF", help="the card that ends")
+    replace.add_argument("new_card_ref", metavar="NEW_CARD_REF", help="a card of the same holder, registered before")
     _event_options(replace)
     add_options(replace, _replace)
 

@@ -53,21 +53,25 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     commands = chip.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     simulate = commands.add_parser("simulate", help="put a simulated test chip into the virtual reader (vpcd)")
-    simulate.add_argument("--profile", choices=PROFILES, default=PROFILES[0])
+    simulate.add_argument(
+        "--profile", choices=PROFILES, default=PROFILES[0], help="the kind of chip (default %(default)s)"
+    )
     simulate.add_argument("--host", default="127.0.0.1", help="where vpcd listens (default %(default)s)")
-    simulate.add_argument("--port", type=_port, default=DEFAULT_PORT, help="(default %(default)s)")
-    simulate.add_argument("--serial", type=_serial, default=1, help="which synthetic card, 0 to 9999")
+    simulate.add_argument("--port", type=_port, default=DEFAULT_PORT, help="its port (default %(default)s)")
+    simulate.add_argument(
+        "--serial", type=_serial, default=1, help="which synthetic card, 0 to 9999 (default %(default)s)"
+    )
     simulate.add_argument(
         "--master-key-file",
         type=Path,
         metavar="FILE",
         help="32 hex digits that the card's keys are derived from (default: fresh keys)",
     )
-    simulate.add_argument("--json", action="store_true")
+    simulate.add_argument("--json", action="store_true", help="one JSON document")
     simulate.set_defaults(func=_simulate)
 
     readers = commands.add_parser("readers", help="list the readers that PC/SC knows")
-    readers.add_argument("--json", action="store_true")
+    readers.add_argument("--json", action="store_true", help="one JSON document")
     readers.set_defaults(func=_readers)
 
     read = commands.add_parser("read", help="read what the chip in a reader gives away freely")

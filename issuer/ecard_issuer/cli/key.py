@@ -17,10 +17,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     commands = key.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_options(commands.add_parser("list", help="every key and its state"), _list)
     create = commands.add_parser("create", help="make and publish the next key of a purpose; it does not sign yet")
-    create.add_argument("purpose", choices=_PURPOSES)
+    create.add_argument("purpose", choices=_PURPOSES, help="what the key will sign")
     add_options(create, _create)
     promote = commands.add_parser("promote", help="let the next key sign; its predecessor then only verifies")
-    promote.add_argument("kid", metavar="KID")
+    promote.add_argument("kid", metavar="KID", help="the key id, as `ecard key list` prints it")
     add_options(promote, _promote)
 
 

@@ -13,12 +13,17 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     operator = subparsers.add_parser("operator", help="make, list and revoke callers of the services")
     commands = operator.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add = commands.add_parser("add", help="a new caller; the token is shown this once")
-    add.add_argument("name", metavar="NAME")
-    add.add_argument("--role", choices=[role.value for role in Role], default=Role.OPERATOR.value)
+    add.add_argument("name", metavar="NAME", help="who it is; a second token under one name is allowed")
+    add.add_argument(
+        "--role",
+        choices=[role.value for role in Role],
+        default=Role.OPERATOR.value,
+        help="operator may do everything, verifier follows the feed, counter has codes verified (default %(default)s)",
+    )
     add_options(add, _add)
     add_options(commands.add_parser("list", help="every caller, without tokens"), _list)
     revoke = commands.add_parser("revoke", help="revoke every token of a name, for ever")
-    revoke.add_argument("name", metavar="NAME")
+    revoke.add_argument("name", metavar="NAME", help="as `ecard operator list` prints it")
     add_options(revoke, _revoke)
 
 

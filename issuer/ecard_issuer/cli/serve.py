@@ -14,9 +14,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "serve",
         help="run issuer and verifier, or one of them",
         description="Runs until SIGTERM or Ctrl-C. A verifier by itself follows the issuer of its settings "
-        "(ECARD_VERIFIER_*), or works from an offline bundle without any network.",
+        "(ECARD_VERIFIER_*), or works from an offline bundle without any network; its own host, port and data "
+        "directory are ECARD_VERIFIER_HOST, ECARD_VERIFIER_PORT and ECARD_VERIFIER_DATA.",
     )
-    serve.add_argument("service", nargs="?", choices=("issuer", "verifier"), help="(default: both)")
+    serve.add_argument("service", nargs="?", choices=("issuer", "verifier"), help="which one to run (default: both)")
     serve.add_argument("--host", help="instead of ECARD_HOST")
     serve.add_argument("--port", type=int, help="instead of ECARD_PORT; 0 takes a free one")
     serve.add_argument("--offline", type=Path, metavar="BUNDLE", help="verifier: work from this bundle")

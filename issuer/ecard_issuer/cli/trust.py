@@ -13,10 +13,20 @@ from ecard_issuer.cli.common import add_options, opened, talk
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `bundle` and `trust-root`; both write JSON documents."""
-    bundle = subparsers.add_parser("bundle", help="write the offline bundle: all that a check needs without a network")
+    bundle = subparsers.add_parser(
+        "bundle",
+        help="write the offline bundle: all that a check needs without a network",
+        description="Writes trust root, trust list and status lists as one JSON document, good until its first part "
+        "ends; fetch a new one before that.",
+    )
     bundle.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: standard output)")
     add_options(bundle, _bundle)
-    root = subparsers.add_parser("trust-root", help="write the trust root that verifiers pin")
+    root = subparsers.add_parser(
+        "trust-root",
+        help="write the trust root that verifiers pin",
+        description="Writes the public root keys as one JSON document. Hand it to verifiers by another "
+        "way than the bundle.",
+    )
     root.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: standard output)")
     add_options(root, _trust_root)
 

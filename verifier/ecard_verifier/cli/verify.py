@@ -62,9 +62,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="verify a code or token, offline or online",
         description="Judge a code. Without --offline it asks the verifier at ECARD_VERIFIER_URL, with the token in "
         "ECARD_TOKEN or the file ECARD_TOKEN_FILE; that uses the code up.",
-        epilog="exit codes: 0 valid; 1 invalid, or check (a person must compare something); 2 usage; 3 undecided",
+        epilog="Exit status: 0 valid; 1 invalid, or check (a person must compare something); 2 wrong usage; "
+        "3 undecided.",
     )
-    parser.add_argument("code", nargs="?", default="-", metavar="CODE", help="the code's text; - reads standard input")
+    parser.add_argument(
+        "code",
+        nargs="?",
+        default="-",
+        metavar="CODE",
+        help="the code's text, quoted: it may hold spaces and $; - (the default) reads standard input",
+    )
     parser.add_argument("--offline", metavar="BUNDLE", type=Path, help="use this offline bundle and no network")
     parser.add_argument("--root", metavar="FILE", type=Path, help="pin this trust root (with --offline)")
     parser.add_argument("--audience", metavar="A", help="what this verifier is called in codes")
