@@ -86,7 +86,7 @@ def public_router(issuer: Issuer) -> APIRouter:
         responses={
             200: {"content": {"application/jose+json": {}}, "description": "The signed list"},
             304: {"description": "Unchanged"},
-            **problems(404, 503),
+            **problems(404, 422, 503),
         },
     )
     def get_trust_list(if_none_match: IfNoneMatch = None) -> Response:
@@ -110,7 +110,11 @@ def public_router(issuer: Issuer) -> APIRouter:
         summary="The offline bundle",
         tags=["published"],
         response_class=Response,
-        responses={200: {"content": {"application/json": {}}, "description": "The bundle"}, **problems(503)},
+        responses={
+            200: {"content": {"application/json": {}}, "description": "The bundle"},
+            304: {"description": "Unchanged"},
+            **problems(422, 503),
+        },
     )
     def get_bundle(if_none_match: IfNoneMatch = None) -> Response:
         """Trust root, trust list and status lists in one document, with the time until which it is good."""
