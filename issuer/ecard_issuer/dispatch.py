@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,12 +18,14 @@ from ecard_issuer.event_desk import EventDesk
 from ecard_issuer.feed_hub import FeedHub
 from ecard_issuer.ports import Feed
 from ecard_issuer.rows import FeedEntry, OutboxRow
+from ecard_verifier.faults import described
 from ecard_verifier.feed import FIRST, STREAM, EventBody, digest_of_token
 
 LEASE: Final = timedelta(seconds=5)
 POLL_SECONDS: Final = 0.1
 BEAT_SECONDS: Final = 0.8  # followers are promised one every second
 UPKEEP_SECONDS: Final = 60
+REPEAT_SECONDS: Final = 60  # the same complaint is logged once in this time
 _ATTEMPTS: Final = 20
 _log: Final = logging.getLogger(__name__)
 
@@ -42,19 +45,41 @@ class Wake:
         self._event.clear()
 
 
-def dispatch_once(register: Feed, desk: EventDesk, now: datetime, *, limit: int = 100) -> int:
+class Seldom:
+    """Says when a complaint may be logged: each at most once in `REPEAT_SECONDS`. For one thread."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._said: dict[str, float] = {}
+
+    def due(self, complaint: str) -> bool:
+        """True the first time, and again when it was last True long enough ago."""
+        now = self._monotonic()
+        self._said = {name: at for name, at in self._said.items() if now - at < REPEAT_SECONDS}
+        if complaint in self._said:
+            return False
+        self._said[complaint] = now
+        return True
+
+
+def dispatch_once(
+    register: Feed, desk: EventDesk, now: datetime, *, limit: int = 100, seldom: Seldom | None = None
+) -> int:
     """Turn the oldest outbox rows into signed events of the feed, in one transaction; returns how many rows.
 
-    A row that cannot be read is left alone and logged: it holds up its own card and no other. Raises `Unavailable`
-    when the register or the signer is away; nothing is half-written then, and the rows come again after their lease.
+    A row that cannot be read is left alone and logged, as often as `seldom` permits: it holds up its own card and no
+    other. Raises `Unavailable` when the register or the signer is away; nothing is half-written then, and the rows
+    come again after their lease.
     """
+    seldom = seldom or Seldom()
     rows = register.claim_outbox(now, lease=LEASE, limit=limit)
     bodies: list[tuple[OutboxRow, EventBody]] = []
     for row in rows:
         try:
             bodies.extend((row, body) for body in desk.bodies(row))
         except InvalidInput as error:
-            _log.error("outbox row %s: %s", row.outbox_id, error)
+            if seldom.due(f"row {row.outbox_id}"):
+                _log.error("outbox row %s holds up its card: %s", row.outbox_id, error)
     if not bodies:
         return 0
     for _ in range(_ATTEMPTS):
@@ -85,7 +110,8 @@ class Dispatcher:
     """The thread that empties the outbox, fills the hub and signs the beats.
 
     `wake` makes it look at once; rows of other processes are found within `POLL_SECONDS`. `upkeep` is called about
-    once a minute. Faults are logged and retried: while they last there are no beats, so followers know.
+    once a minute. Faults are logged, the same one once a minute, and retried: while they
+    last there are no beats, so followers know.
     """
 
     def __init__(
@@ -97,6 +123,7 @@ class Dispatcher:
         clock: Callable[[], datetime],
         *,
         upkeep: Callable[[datetime], object] = lambda now: None,
+        seldom: Seldom | None = None,
     ) -> None:
         self._register = register
         self._desk = desk
@@ -104,6 +131,7 @@ class Dispatcher:
         self._wake = wake
         self._clock = clock
         self._upkeep = upkeep
+        self._seldom = seldom or Seldom()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ecard-dispatcher", daemon=True)
         self._next_beat = self._next_upkeep = 0.0  # as seconds since 1970
@@ -122,7 +150,7 @@ class Dispatcher:
     def turn(self) -> None:
         """One round: dispatch until the outbox is empty, publish, beat if it is time."""
         now = self._clock()
-        while dispatch_once(self._register, self._desk, now) and not self._stopping.is_set():
+        while dispatch_once(self._register, self._desk, now, seldom=self._seldom) and not self._stopping.is_set():
             self._publish()
             now = self._clock()
         self._publish()
@@ -150,9 +178,12 @@ class Dispatcher:
             try:
                 self.turn()
             except EcardError as error:
-                _log.warning("dispatcher: %s", error)
+                if self._seldom.due(f"error {error.code}"):
+                    _log.warning("dispatcher: %s", error)
                 self._stopping.wait(POLL_SECONDS)
-            except Exception:  # noqa: BLE001 - the one loop that must not end
-                _log.exception("dispatcher: internal fault")
+            except Exception as error:  # noqa: BLE001 - the one loop that must not end
+                fault = described(error)
+                if self._seldom.due(fault):
+                    _log.error("dispatcher: internal fault: %s", fault)
                 self._stopping.wait(1.0)
             self._wake.wait(POLL_SECONDS)

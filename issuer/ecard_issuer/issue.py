@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from ecard_card import jose
+from ecard_card import device_proof, jose
 from ecard_card.card import ChipAssurance
 from ecard_card.credential import StatusRef
 from ecard_card.errors import Conflict, EcardError, InvalidInput, RuleViolation, Unavailable
@@ -27,7 +27,6 @@ from ecard_keys.signer import Signer
 from ecard_keys.status_uri import list_uri
 from ecard_keys.verify import load_public_key, verify_jws
 
-PROOF_TYPE = "ecard-device-proof+jwt"
 _PLAN_LIFE = timedelta(seconds=30)
 _SLOT_TRIES = 20
 
@@ -53,6 +52,10 @@ class IssuedCredential:
 
 class Issuing:
     """The one way in which a credential comes to be.
+
+    A plan is made and finished by one call under the one profile of `drafter`, so a signature cannot follow another
+    profile than the planned one. The hash in `PlanRow.profile_hash` is for an audit of who signed under what; no code
+    reads it.
 
     `owner` names this issuer among those that share the register; `reached` is told each step that is behind us
     (tests end the process there).
@@ -88,13 +91,25 @@ class Issuing:
         """Issue the credential that a proven enrolment is good for, to the device key that `proof` shows possession of.
 
         Repeating a finished request with the same device key gives the same credential again: a reply may be lost.
-        `ecard_id` asks for one more credential of an e-card that is bound to this chip already.
+        So does a request that loses against itself, sent twice at once, as soon as one of the two is done; until then
+        it is `issuance_in_progress`. `ecard_id` asks for one more credential of an e-card that this chip already has.
 
         Raises `NotFound` `enrolment_unknown`; `InvalidInput` `bad_device_proof`, `bad_public_key`; `RuleViolation`
         `enrolment_not_proven`, `enrolment_expired`, `card_not_issuable`; `Conflict` `chip_already_bound`,
         `enrolment_already_used`, `issuance_in_progress`; `Unavailable` where a key home or the register is away.
         """
         self._prove_possession(proof, device_key, enrolment_id, now)
+        try:
+            return self._issue(enrolment_id, device_key, now, ecard_id)
+        except Conflict as conflict:
+            enrolment = self._register.get_enrolment(enrolment_id)
+            if enrolment.state is EnrolmentState.ISSUED:  # meanwhile, perhaps to this very device
+                return self._issued_before(enrolment, device_key)
+            if conflict.code == "chip_already_bound" and self._being_bound(enrolment):
+                raise Conflict("issuance_in_progress", "this chip is being bound now") from None
+            raise
+
+    def _issue(self, enrolment_id: str, device_key: bytes, now: datetime, ecard_id: str | None) -> IssuedCredential:
         enrolment = self._register.get_enrolment(enrolment_id)
         if enrolment.state is EnrolmentState.ISSUED:
             return self._issued_before(enrolment, device_key)
@@ -201,6 +216,10 @@ class Issuing:
             expires_at=datetime.fromtimestamp(credential.expires_at, UTC),
         )
 
+    def _being_bound(self, enrolment: EnrolmentRow) -> bool:
+        binding = self._register.find_binding(enrolment.card_ref) if enrolment.card_ref else None
+        return binding is not None and binding.state is BindingState.RESERVED
+
     def _issued_before(self, enrolment: EnrolmentRow, device_key: bytes) -> IssuedCredential:
         row = self._register.find_credential(enrolment.credential_id) if enrolment.credential_id else None
         if row is None or row.device_key_thumbprint != _thumbprint(device_key):
@@ -210,19 +229,12 @@ class Issuing:
         return _to_issued(row, selective.decode(), list_uri(self._profile.status_uri, row.list_id))
 
     def _prove_possession(self, proof: str, device_key: bytes, enrolment_id: str, now: datetime) -> None:
-        """The proof is a JWS by the device key over our name, the enrolment and the time (RFC 7800 §3.1)."""
         key = load_public_key(device_key)
-        jws = jose.parse_compact(proof, typ=PROOF_TYPE, limit=4096)
-        claims = jose.parse_json(jws.payload, limit=4096, max_depth=2)
+        jws = device_proof.parse(
+            proof, issuer=self._profile.issuer, enrolment_id=enrolment_id, now=int(now.timestamp())
+        )
         if not verify_jws(jws, key):
             raise InvalidInput("bad_device_proof", "not signed by the device key")
-        if not isinstance(claims, dict) or claims.get("aud") != self._profile.issuer:
-            raise InvalidInput("bad_device_proof", "aud is not this issuer")
-        if claims.get("nonce") != enrolment_id:
-            raise InvalidInput("bad_device_proof", "nonce is not this enrolment")
-        issued_at = claims.get("iat")
-        if type(issued_at) is not int or abs(issued_at - int(now.timestamp())) > 60:
-            raise InvalidInput("bad_device_proof", "iat is not now")
 
 
 def _is_renewal(binding: BindingRow | None, ecard_id: str | None) -> bool:

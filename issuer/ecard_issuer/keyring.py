@@ -124,7 +124,12 @@ class KeyRing:
         if any(row.state == KeyState.NEXT for row in self._rows(purpose)):
             raise Conflict("next_key_exists", "promote the waiting key of this purpose first")
         row = self._new_row(purpose, KeyState.NEXT, now)
-        self._register.add_key(row)
+        try:
+            self._register.add_key(row)
+        except Conflict as conflict:
+            if conflict.code == "next_key_exists":
+                self._home.destroy(row.kid)  # another process was faster, and its key is the one that waits
+            raise
         self._publish(now)
         return record_of(row)
 

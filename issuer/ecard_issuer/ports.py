@@ -210,7 +210,7 @@ class Feed(Protocol):
 
 class Keys(Protocol):
     def add_key(self, key: SigningKeyRow) -> None:
-        """`Conflict` `key_exists`, `key_already_active` (one active key per purpose)."""
+        """One active and one next key per purpose: `Conflict` `key_exists`, `key_already_active`, `next_key_exists`."""
 
     def list_keys(self, purposes: Collection[str]) -> tuple[SigningKeyRow, ...]: ...
 

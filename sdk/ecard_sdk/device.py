@@ -9,14 +9,12 @@ from datetime import datetime
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ecard_card import cwt, jose, sd_jwt
+from ecard_card import cwt, device_proof, jose, sd_jwt
 from ecard_card.credential import Unsigned
 from ecard_card.errors import InvalidInput
 from ecard_keys.signer import raw_low_s
 from ecard_qr import frame, payload
 
-#: `typ` of the proof that whoever asks for a credential holds the key that it shall name.
-PROOF_TYPE = "ecard-device-proof+jwt"
 _ECDSA = ec.ECDSA(hashes.SHA256())
 
 
@@ -68,9 +66,7 @@ class DeviceKey:
 
     def proof(self, issuer: str, enrolment_id: str, now: datetime) -> str:
         """A JWS that proves possession of this key to `issuer` for one enrolment."""
-        header = {"alg": "ES256", "typ": PROOF_TYPE}
-        claims = {"aud": issuer, "nonce": enrolment_id, "iat": int(now.timestamp())}
-        return str(self._complete(jose.UnsignedJws(jose.compact_signing_input(header, claims))))
+        return str(self._complete(device_proof.draft(issuer, enrolment_id, int(now.timestamp()))))
 
     def offline_code(self, credential: bytes, now: datetime, audience: str | None = None) -> str:
         """An `EC1:` code: whole, verifies without a network, lives 60 seconds. `credential` is the CWT form."""

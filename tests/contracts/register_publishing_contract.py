@@ -124,6 +124,18 @@ class KeysContract:
         with refused(NotFound, "key_unknown"):
             register.activate_key("credential", "ffff0000", LATER)
 
+    def test_one_key_of_a_purpose_waits(self, register: Register) -> None:
+        register.add_key(key("aaaa0001"))
+        with refused(Conflict, "next_key_exists"):
+            register.add_key(key("aaaa0002"))
+        with refused(Conflict, "key_exists"):
+            register.add_key(key("aaaa0001"))
+        register.add_key(key("aaaa0002", purpose="status"))
+        register.activate_key("credential", "aaaa0001", LATER)
+        register.add_key(key("aaaa0003"))
+        states = {item.kid: item.state for item in register.list_keys(["credential"])}
+        assert states == {"aaaa0001": "active", "aaaa0003": "next"}
+
     def test_a_key_that_live_credentials_name_is_not_retired(self, register: Register, world: World) -> None:
         kid = "0123abcd"
         register.add_key(key(kid, "active"))

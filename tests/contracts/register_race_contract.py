@@ -13,7 +13,7 @@ from ecard_card.card import ChipAssurance
 from ecard_card.errors import Conflict, EcardError
 from ecard_card.status import CardChange, CardStatus
 from ecard_issuer.ports import Register
-from ecard_issuer.rows import FeedEntry
+from ecard_issuer.rows import FeedEntry, SigningKeyRow
 from tests.contracts.register_world import LATER, NOW, World, feed_entry, ref
 
 THREADS = 12
@@ -78,6 +78,15 @@ class RaceContract:
         with ThreadPoolExecutor(THREADS) as pool:
             slots = list(pool.map(issue, range(len(cards))))
         assert len(set(slots)) == len(cards)
+
+    def test_one_waiting_key_is_added_by_exactly_one_of_many(self, register: Register) -> None:
+        keys = [
+            SigningKeyRow("event", f"{number:08x}", "next", b"\x04" + bytes(64), "ES256", "local", NOW)
+            for number in range(THREADS)
+        ]
+        ended = race(*(lambda key=key: register.add_key(key) for key in keys))
+        assert ended == {"won": 1, "next_key_exists": THREADS - 1}
+        assert len(register.list_keys(["event"])) == 1
 
     def test_one_challenge_is_consumed_by_exactly_one_of_many(self, register: Register, world: World) -> None:
         card, enrolment = world.card(), world.open()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,14 @@ from ecard_card.errors import CheckFailed
 from ecard_card.jose import dump_json
 from ecard_card.status import CardChange, CardStatus, EcardStatus
 from ecard_issuer.chip.evidence import Evidence
-from ecard_issuer.dispatch import Wake, dispatch_once
+from ecard_issuer.dispatch import REPEAT_SECONDS, Dispatcher, Seldom, Wake, dispatch_once
 from ecard_issuer.event_desk import EventDesk
 from ecard_issuer.feed_hub import FeedHub, Follower, LocalFeed
+from ecard_issuer.register import SqlRegister
+from ecard_issuer.register.engine import writing
+from ecard_issuer.register.tables import outbox
+from ecard_issuer.rows import OutboxRow
+from ecard_issuer.states import OutboxKind
 from ecard_issuer.web.models import NewCard
 from ecard_keys.key import KeyPurpose
 from ecard_sdk.device import DeviceKey
@@ -216,6 +222,63 @@ def test_a_local_feed_ends_when_the_issuer_stops(service: Service) -> None:
     assert verify_event(first, issuer.keys.trust(service.clock()), service.clock()).seq == 1
     issuer.hub.close()
     assert len(list(source)) <= 1  # at most the beat that was there
+
+
+def test_a_row_that_cannot_be_read_is_logged_once_a_minute_and_holds_up_no_other(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    issuer = service.issuer
+    drain(service)
+    with writing(issuer.engine) as connection:
+        connection.execute(
+            outbox.insert().values(
+                card_ref="c1",
+                outbox_id="0" * 8,
+                ordinal=1,
+                kind=OutboxKind.ISSUED,
+                body={"other": "than expected"},
+                created_at=service.clock(),
+            )
+        )
+    at = [0.0]
+    seldom = Seldom(lambda: at[0])
+
+    def lines(seconds: float) -> int:
+        """How many are written when the row comes again, that much later."""
+        caplog.clear()
+        at[0] += seconds
+        service.clock.advance(30)  # the lease is over
+        dispatch_once(issuer.register, desk_of(service), service.clock(), seldom=seldom)
+        return sum("outbox row 00000000" in record.getMessage() for record in caplog.records)
+
+    assert [lines(0), lines(1), lines(REPEAT_SECONDS - 2), lines(1), lines(1)] == [1, 0, 0, 1, 0]
+    assert "than expected" not in caplog.text
+    issue(service, 1)
+    head = issuer.register.feed_head(STREAM)
+    drain(service)
+    assert issuer.register.feed_head(STREAM) > head
+
+
+def test_an_unforeseen_fault_is_logged_by_type_and_place_without_its_text(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    called = threading.Event()
+
+    class Broken(SqlRegister):
+        def claim_outbox(self, now: datetime, *, lease: timedelta, limit: int = 100) -> tuple[OutboxRow, ...]:
+            called.set()
+            raise RuntimeError("[parameters: ('somebody', 'private')]")
+
+    dispatcher = Dispatcher(Broken(service.issuer.engine), desk_of(service), FeedHub(0), Wake(), service.clock)
+    with caplog.at_level(logging.INFO):
+        dispatcher.start()
+        assert called.wait(10)
+        dispatcher.stop()
+    (line,) = [record for record in caplog.records if record.name == "ecard_issuer.dispatch"]
+    assert "RuntimeError" in line.getMessage()
+    assert "in claim_outbox" in line.getMessage()
+    assert line.exc_info is None
+    assert "somebody" not in caplog.text.replace("raise RuntimeError(\"[parameters: ('somebody', 'private')]\")", "")
 
 
 def test_a_ring_before_the_wait_is_not_lost() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -25,6 +26,7 @@ from ecard_sdk.device import DeviceKey
 from ecard_verifier.check import check
 from ecard_verifier.statuses import NoStatuses
 from tests.issuer.office import ISSUER, NOW, Office, card_of, evidence_of
+from tests.postgres import PostgresServer
 
 
 @pytest.fixture
@@ -176,6 +178,112 @@ def test_of_two_requests_at_once_one_binds_the_chip(office: Office) -> None:
     assert len(winners) == 1
     assert set(losers) <= {"chip_already_bound", "issuance_in_progress"}
     assert len(office.register.credentials_of(card_ref)) == 1
+
+
+@pytest.mark.parametrize("renewal", [False, True])
+def test_one_device_that_asks_twenty_times_at_once_gets_one_credential(office: Office, renewal: bool) -> None:
+    _ask_twenty_times(office, renewal)
+
+
+@pytest.mark.postgres
+def test_one_device_that_asks_twenty_times_at_once_on_postgresql_gets_one_credential(
+    tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    _ask_twenty_times(Office.open(tmp_path, database_url=postgres_server.new_database()), False)
+
+
+def _ask_twenty_times(office: Office, renewal: bool) -> None:
+    chip, device = office.signature_chip(24), DeviceKey.generate()
+    card_ref = office.add_card(24, chip)
+    ecard_id = office.issue(office.prove(chip), DeviceKey.generate()).ecard_id if renewal else None
+    proven = office.prove(chip)
+    before = len(office.register.credentials_of(card_ref))
+    together = Barrier(20)
+
+    def attempt(_: int) -> IssuedCredential | EcardError:
+        together.wait(30)
+        try:
+            return office.issue(proven, device, ecard_id=ecard_id)
+        except EcardError as error:
+            return error
+
+    with ThreadPoolExecutor(20) as pool:
+        results = list(pool.map(attempt, range(20)))
+    refusals = {result.code for result in results if isinstance(result, EcardError)}
+    assert refusals <= {"issuance_in_progress", "register_unavailable"}  # both say: ask again
+    again = office.issue(proven, device, ecard_id=ecard_id)
+    issued = [again, *(result for result in results if isinstance(result, IssuedCredential))]
+    assert len(issued) > 1
+    assert len({(one.credential_id, one.cwt, one.sd_jwt, one.ecard_id) for one in issued}) == 1
+    assert len(office.register.credentials_of(card_ref)) == before + 1
+    assert office.register.stale_plans(NOW, "office") == ()
+
+
+def _interrupted(folder: Path) -> tuple[Office, dict[str, Callable[[], object]]]:
+    """An office, and what shall happen once when an issuance there reaches a step."""
+    at: dict[str, Callable[[], object]] = {}
+
+    def reached(step: str) -> None:
+        at.pop(step, lambda: None)()
+
+    return Office.open(folder, reached=reached), at
+
+
+@pytest.mark.parametrize("renewal", [False, True])
+@pytest.mark.parametrize("step", ["drafted", "planned"])
+def test_a_request_overtaken_by_its_own_repetition_gets_what_that_one_got(
+    tmp_path: Path, step: str, renewal: bool
+) -> None:
+    office, at = _interrupted(tmp_path)
+    chip, device = office.signature_chip(25), DeviceKey.generate()
+    card_ref = office.add_card(25, chip)
+    ecard_id = office.issue(office.prove(chip), DeviceKey.generate()).ecard_id if renewal else None
+    proven = office.prove(chip)
+    others: list[IssuedCredential | str] = []
+
+    def overtake() -> None:
+        try:
+            others.append(office.issue(proven, device, ecard_id=ecard_id))
+        except Conflict as conflict:
+            others.append(conflict.code)
+
+    at[step] = overtake
+    issued = office.issue(proven, device, ecard_id=ecard_id)
+    must_wait = step == "planned" and not renewal  # the chip is taken by the plan
+    assert others == ["issuance_in_progress" if must_wait else issued]
+    assert len(office.register.credentials_of(card_ref)) == 1 + renewal
+
+
+def test_a_request_overtaken_by_another_device_says_so(tmp_path: Path) -> None:
+    office, at = _interrupted(tmp_path)
+    chip = office.signature_chip(26)
+    office.add_card(26, chip)
+    proven = office.prove(chip)
+    at["drafted"] = lambda: office.issue(proven, DeviceKey.generate())
+    with pytest.raises(Conflict, match="enrolment_already_used"):
+        office.issue(proven, DeviceKey.generate())
+
+
+def test_a_chip_that_is_taken_in_the_last_moment_is_being_bound_and_not_bound(tmp_path: Path) -> None:
+    class Crash(Exception):
+        pass
+
+    def crash() -> None:
+        raise Crash
+
+    office, at = _interrupted(tmp_path)
+    chip, device = office.signature_chip(27), DeviceKey.generate()
+    office.add_card(27, chip)
+    proven = office.prove(chip)
+
+    def overtake() -> None:
+        at["planned"] = crash
+        with pytest.raises(Crash):
+            office.issue(proven, device)
+
+    at["drafted"] = overtake
+    with pytest.raises(Conflict, match="issuance_in_progress"):
+        office.issue(proven, device)
 
 
 @pytest.mark.parametrize(

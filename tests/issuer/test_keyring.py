@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from ecard_card.errors import CheckFailed, Conflict, InvalidInput, NotFound, RuleViolation
 from ecard_issuer.assembly import build
 from ecard_issuer.config import load
-from ecard_issuer.keyring import PURPOSES
+from ecard_issuer.keyring import PURPOSES, KeyRing
+from ecard_issuer.root_keys import RootKeys
 from ecard_issuer.rows import TrustListRow
 from ecard_keys.key import KeyPurpose, KeyState
+from ecard_keys.local import FileKeyHome
 from tests.issuer.service import START, Service, open_service
 
 
@@ -94,6 +97,28 @@ def test_a_second_waiting_key_and_a_foreign_purpose_are_refused(service: Service
         service.issuer.keys.create_next(KeyPurpose.STATUS, START)
     with pytest.raises(InvalidInput, match="bad_key_purpose"):
         service.issuer.keys.create_next(KeyPurpose.TRUST, START)
+
+
+def test_of_two_processes_that_make_a_waiting_key_at_once_one_does_and_the_others_key_is_destroyed(
+    service: Service, tmp_path: Path
+) -> None:
+    issuer, rivals = service.issuer, []
+
+    class Late(FileKeyHome):
+        """While it makes its key, another process has made one."""
+
+        def create(self, purpose: KeyPurpose, now: datetime) -> str:
+            kid = super().create(purpose, now)
+            rivals.append(issuer.keys.create_next(purpose, now))
+            return kid
+
+    home = Late(tmp_path / "late.json", b"only for tests")
+    roots = RootKeys(FileKeyHome(tmp_path / "late-roots.json", b"only for tests"))
+    with pytest.raises(Conflict, match="next_key_exists"):
+        KeyRing(issuer.register, home, roots, issuer.identity).create_next(KeyPurpose.STATUS, START)
+    waiting = [record for record in issuer.keys.records() if record.state is KeyState.NEXT]
+    assert waiting == rivals
+    assert home.held() == ()
 
 
 def test_the_trust_list_is_renewed_at_half_its_life_and_only_then(service: Service) -> None:

@@ -8,11 +8,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ecard_card import jose
+from ecard_card.device_proof import PROOF_TYPE
 from ecard_card.errors import InvalidInput
 from ecard_keys.verify import load_public_key, verify_jws
 from ecard_qr import payload, picture
 from ecard_qr.frame import OfflineFrame, OnlineFrame
-from ecard_sdk.device import PROOF_TYPE, DeviceKey
+from ecard_sdk.device import DeviceKey
 from ecard_verifier.check import check
 from tests.world import ISSUER, NOW, World
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -181,6 +182,22 @@ def test_an_unforeseen_fault_does_not_end_the_following(world: World) -> None:
     with following(mirror, feed, FixedTrust(world.trust())):
         assert feed.finished.wait(10)
     assert mirror.as_of is not None
+
+
+def test_each_change_of_state_is_one_line_of_codes(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    away = Unavailable("feed_unavailable", "a secret of the connection")
+    with caplog.at_level(logging.INFO, "ecard.feed"):
+        played(world, [away], [away], [beat(world, 0), beat(world, 0), away], [beat(world, 0)])
+    lines = [record.getMessage() for record in caplog.records if record.name == "ecard.feed"]
+    assert lines[:6] == [
+        "feed: not connected, last error: feed_unavailable",  # and a second try says nothing new
+        "feed: connected, last error: feed_unavailable",
+        "feed: connected, last error: none",
+        "feed: not connected, last error: feed_unavailable",
+        "feed: connected, last error: feed_unavailable",
+        "feed: connected, last error: none",
+    ]
+    assert "secret" not in caplog.text
 
 
 def test_a_published_trust_list_is_fetched_before_the_next_event(world: World) -> None:

@@ -78,17 +78,16 @@ class Follower:
         wait = FIRST_WAIT
         while not self._stop.is_set():
             self._tries += 1
-            heard = False
+            heard, failure = False, self._last_error
             try:
                 heard = self._listen()
             except EcardError as error:
-                heard = self._connected
-                self._last_error = error.code
+                heard, failure = self._connected, error.code
             except Exception as error:  # noqa: BLE001 - a thread that dies quietly would never come back
-                self._last_error = "internal_fault"
+                failure = "internal_fault"
                 LOGGER.error("the feed's follower stumbled: %s", type(error).__name__)
             finally:
-                self._connected = False
+                self._become(connected=False, error=failure)
                 self._mirror.disconnected()
             wait = FIRST_WAIT if heard else min(LONGEST_WAIT, wait * 2)
             self._stop.wait(wait * (0.5 + self._jitter() / 2))
@@ -104,7 +103,7 @@ class Follower:
                     break
                 event = self._verified(text)
                 self._mirror.apply(event)
-                self._connected = True
+                self._become(connected=True, error=self._last_error)
                 self._react(event)
         finally:
             if isinstance(messages, Generator):
@@ -124,5 +123,14 @@ class Follower:
             self._trust.published(event.body.version)
         elif isinstance(event.body, FeedBeat):
             if self._mirror.live:
-                self._last_beat, self._last_error = event.body.at, None
+                self._last_beat = event.body.at
+                self._become(connected=True, error=None)
             self._trust.maintain()
+
+    def _become(self, *, connected: bool, error: str | None) -> None:
+        """Take on a state, and log it where it is another one."""
+        if (connected, error) == (self._connected, self._last_error):
+            return
+        self._connected, self._last_error = connected, error
+        level = logging.INFO if error is None else logging.WARNING
+        LOGGER.log(level, "feed: %s, last error: %s", "connected" if connected else "not connected", error or "none")

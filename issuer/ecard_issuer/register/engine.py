@@ -3,14 +3,19 @@
 Whatever a driver raises leaves as one of our errors. A commit whose fate is not known (the connection broke, or a
 PostgreSQL primary gave up waiting for its synchronous standby and says so by a mere warning) is `outcome_unknown`,
 never a success.
+
+SQLite has one writer at a time. Within a process writers wait for their turn here, in order of arrival, a bounded
+number of them and before they take a connection; readers wait for nobody.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc
@@ -18,12 +23,21 @@ from sqlalchemy.engine import URL, make_url
 
 from ecard_card.errors import Conflict, InvalidInput, Unavailable
 
-#: How long a writer waits for another one, in milliseconds.
-LOCK_WAIT_MS = 5000
+#: How long a writer on SQLite waits for another process, in milliseconds.
+LOCK_WAIT_MS = 1000
+#: How long it waits before that for the other writers of its own process, in milliseconds.
+TURN_WAIT_MS = 2000
+#: How many may wait so at once; fewer than a web server's threads (40), so that some are always left for readers.
+MOST_WAITING = 32
+#: How long a writer on PostgreSQL waits for another one's rows, in milliseconds.
+ROW_WAIT_MS = 5000
+#: How long anybody waits for a free connection, in seconds.
+POOL_WAIT_S = 5
 #: The longest a single statement may take on PostgreSQL, in milliseconds.
 STATEMENT_LIMIT_MS = 15000
 
 _READER = "ecard_reader"
+_TURNS = "ecard_turns"
 _WARNINGS = "ecard_warnings"
 
 
@@ -46,7 +60,13 @@ def make_engine(url: str, *, pool_size: int = 10) -> Engine:
 
 
 def _sqlite(url: URL, pool_size: int) -> Engine:
-    engine = create_engine(url, pool_size=pool_size, max_overflow=10, pool_timeout=LOCK_WAIT_MS / 1000)
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=10,
+        pool_timeout=POOL_WAIT_S,
+        execution_options={_TURNS: _Turns(MOST_WAITING, TURN_WAIT_MS / 1000)},
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: object) -> None:
@@ -69,7 +89,7 @@ def _sqlite(url: URL, pool_size: int) -> Engine:
 
 def _write_ahead(cursor: Any) -> None:
     """Switch to the write-ahead log. SQLite does not wait by itself while another process makes that first switch."""
-    deadline = time.monotonic() + LOCK_WAIT_MS / 1000
+    deadline = time.monotonic() + POOL_WAIT_S
     while True:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
@@ -82,7 +102,7 @@ def _write_ahead(cursor: Any) -> None:
 
 def _postgresql(url: URL, pool_size: int) -> Engine:
     settings = {
-        "lock_timeout": LOCK_WAIT_MS,
+        "lock_timeout": ROW_WAIT_MS,
         "statement_timeout": STATEMENT_LIMIT_MS,
         "idle_in_transaction_session_timeout": 60000,
         "timezone": "UTC",
@@ -93,7 +113,7 @@ def _postgresql(url: URL, pool_size: int) -> Engine:
         connect_args={"options": options, "connect_timeout": 5},
         pool_size=pool_size,
         max_overflow=10,
-        pool_timeout=LOCK_WAIT_MS / 1000,
+        pool_timeout=POOL_WAIT_S,
         pool_pre_ping=True,
     )
 
@@ -120,8 +140,11 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that commits when the block ends, and leaves nothing when the block raises."""
-    with _ours(), engine.connect() as connection:
+    """A transaction that commits when the block ends, and leaves nothing when the block raises.
+
+    Raises `Unavailable` `register_unavailable` where too many wait to write, or for too long.
+    """
+    with _ours(), _turn(engine), engine.connect() as connection:
         transaction = connection.begin()
         try:
             yield connection
@@ -136,6 +159,57 @@ def writing(engine: Engine) -> Iterator[Connection]:
             raise Unavailable("outcome_unknown", "the connection failed while committing") from error
         if warnings:
             raise Unavailable("outcome_unknown", "the commit was not confirmed by the standby")
+
+
+class _Turns:
+    """Lets writers in one by one, first come first served. A plain lock may let one thread in again and again."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._most, self._seconds = most, seconds
+        self._guard = Lock()
+        self._taken = False
+        self._waiting: deque[Lock] = deque()
+
+    def take(self) -> bool:
+        """Wait for a turn. False, at once, where `most` wait already; False after `seconds` without one."""
+        with self._guard:
+            if not self._taken:
+                self._taken = True
+                return True
+            if len(self._waiting) >= self._most:
+                return False
+            called = Lock()
+            called.acquire()
+            self._waiting.append(called)
+        if called.acquire(timeout=self._seconds):
+            return True
+        with self._guard:
+            if called not in self._waiting:
+                return True  # called in this very moment
+            self._waiting.remove(called)
+            return False
+
+    def give(self) -> None:
+        """End the turn: the next one's begins."""
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._taken = False
+
+
+@contextmanager
+def _turn(engine: Engine) -> Iterator[None]:
+    turns: _Turns | None = engine.get_execution_options().get(_TURNS)
+    if turns is None:
+        yield
+        return
+    if not turns.take():
+        raise Unavailable("register_unavailable", "too many writers wait for the database")
+    try:
+        yield
+    finally:
+        turns.give()
 
 
 @contextmanager

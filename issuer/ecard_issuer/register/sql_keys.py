@@ -26,6 +26,8 @@ class SqlKeys(Store):
                 taken = _find(connection, key.purpose, key.kid)
                 if taken is not None:
                     raise Conflict("key_exists", "a key of this purpose and id is known")
+                if key.state == KeyState.NEXT:
+                    raise Conflict("next_key_exists", "promote the waiting key of this purpose first")
                 raise Conflict("key_already_active", "this purpose has an active key")
 
     def list_keys(self, purposes: Collection[str]) -> tuple[SigningKeyRow, ...]:

@@ -231,6 +231,7 @@ signing_key = table(
     spread_by="purpose",
 )
 partial_index("uq_signing_key_active", signing_key.c.purpose, where="state = 'active'", unique=True)
+partial_index("uq_signing_key_next", signing_key.c.purpose, where="state = 'next'", unique=True)
 
 trust_list = table(
     "trust_list",

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -134,6 +138,7 @@ def test_a_writer_that_waits_too_long_is_told_so(engine: Engine, monkeypatch: py
     world = World(SqlRegister(engine, list_size=LIST_SIZE))
     card = world.card()
     monkeypatch.setattr(engine_module, "LOCK_WAIT_MS", 50)
+    monkeypatch.setattr(engine_module, "ROW_WAIT_MS", 50)
     hasty = make_engine(engine.url.render_as_string(hide_password=False))
     with writing(engine) as connection:
         connection.execute(text("UPDATE card SET region = region WHERE card_ref = :ref"), {"ref": card.card_ref})
@@ -142,6 +147,62 @@ def test_a_writer_that_waits_too_long_is_told_so(engine: Engine, monkeypatch: py
         assert SqlRegister(hasty).get_card(card.card_ref) == card  # readers do not wait
     assert World(SqlRegister(hasty)).change(card, CardChange.LOCK).applied
     hasty.dispose()
+
+
+def test_while_another_process_writes_writers_are_told_soon_and_readers_do_not_notice(sqlite_engine: Engine) -> None:
+    register = SqlRegister(sqlite_engine, list_size=LIST_SIZE)
+    world = World(register)
+    card = world.card()
+    other = sqlite3.connect(sqlite_engine.url.database or "", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    def write(_: int) -> tuple[str, float]:
+        start = time.monotonic()
+        with refused(Unavailable, "register_unavailable") as told:
+            world.change(card, CardChange.LOCK)
+        return told.value.detail, time.monotonic() - start
+
+    reads = 0
+    with ThreadPoolExecutor(60) as pool:
+        answers = [pool.submit(write, number) for number in range(60)]
+        while not all(answer.done() for answer in answers):
+            assert register.get_card(card.card_ref) == card
+            reads += 1
+    other.close()
+    told, waits = zip(*(answer.result() for answer in answers), strict=True)
+    assert Counter(told)["too many writers wait for the database"] >= 60 - engine_module.MOST_WAITING - 3
+    assert max(waits) < 5  # 3 s at most, and some for a busy machine
+    assert reads > 10
+    assert world.change(card, CardChange.LOCK).applied
+
+
+def test_writers_of_one_process_come_in_the_order_of_their_arrival() -> None:
+    turns = engine_module._Turns(most=2, seconds=10)
+    assert turns.take()
+    came: list[int] = []
+
+    def write(number: int) -> None:
+        assert turns.take()
+        came.append(number)
+        turns.give()
+
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(2):
+            pool.submit(write, number)
+            while len(turns._waiting) <= number:
+                time.sleep(0)
+        assert not turns.take()  # two wait already
+        turns.give()
+    assert came == [0, 1]
+    assert turns.take()
+
+
+def test_a_turn_that_does_not_come_in_time_is_given_up() -> None:
+    turns = engine_module._Turns(most=2, seconds=0.01)
+    assert turns.take()
+    assert not turns.take()
+    turns.give()
+    assert turns.take()
 
 
 def test_a_database_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
@@ -160,7 +221,7 @@ def test_sqlite_is_opened_for_durability(sqlite_engine: Engine) -> None:
     names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
     with reading(sqlite_engine) as connection:
         found = {name: connection.scalar(text(f"PRAGMA {name}")) for name in names}
-    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 1000}
 
 
 @pytest.mark.postgres

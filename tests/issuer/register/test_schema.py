@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, Integer, Table, UniqueConstraint, inspect, text
 
+from ecard_issuer import migrations
 from ecard_issuer.migrations import is_current, migrate
 from ecard_issuer.register import SqlRegister, make_engine
+from ecard_issuer.register.engine import writing
 from ecard_issuer.register.schema import metadata
-from ecard_issuer.register.tables import card
+from ecard_issuer.register.tables import card, signing_key
+from tests.contracts.register_world import NOW
 from tests.postgres import PostgresServer
 
 TABLES = sorted(metadata.tables.values(), key=lambda table: table.name)
@@ -69,6 +75,38 @@ def test_many_processes_may_migrate_at_once(postgres_server: PostgresServer, tmp
         assert SqlRegister(engines[0]).has_operators() is False
         for engine in engines:
             engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def test_of_keys_that_waited_before_only_one_could_the_newest_is_kept(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres_server").new_database()
+    engine = make_engine(url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        for number in range(4):
+            purpose, made = ("event", NOW) if number == 3 else ("status", NOW + timedelta(hours=number % 2))
+            connection.execute(
+                signing_key.insert().values(
+                    purpose=purpose,
+                    kid=f"{number:08x}",
+                    state="next",
+                    public=b"\x04" + bytes(64),
+                    algorithm="ES256",
+                    home="file",
+                    created_at=made,
+                )
+            )
+    migrate(engine)
+    states = {row.kid: row.state for row in SqlRegister(engine).list_keys(["status", "event"])}
+    assert states == {"00000000": "retired", "00000001": "next", "00000002": "retired", "00000003": "next"}
+    engine.dispose()
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

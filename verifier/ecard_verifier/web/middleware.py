@@ -7,7 +7,6 @@ import json
 import logging
 import re
 import secrets
-import traceback
 from collections.abc import Collection, MutableMapping
 from contextlib import suppress
 from typing import Any, Final
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ecard_card import jose
 from ecard_card.errors import InvalidInput
+from ecard_verifier.faults import described
 from ecard_verifier.web.problems import problem, request_id
 
 MAX_BODY: Final = 64 << 10
@@ -65,8 +65,7 @@ class Guard:
         try:
             await self._app(scope, receive, send_safely)
         except Exception as error:  # noqa: BLE001 - the edge: whatever is left ends here
-            places = "".join(traceback.format_tb(error.__traceback__))
-            LOGGER.error("internal fault, request %s: %s\n%s", identity, type(error).__name__, places)
+            LOGGER.error("internal fault, request %s: %s", identity, described(error))
             if started:
                 raise ConnectionError("the answer had begun") from None
             await problem(scope, 500, "internal_fault")(scope, receive, send_safely)
