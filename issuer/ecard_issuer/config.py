@@ -2,7 +2,7 @@
 
 Environment `ECARD_*` (`ECARD_…_FILE` for secrets) over the table `[issuer]` of one optional TOML file named by
 `ECARD_CONFIG`. Unknown keys are errors, and no secret has a default. `ECARD_VERIFIER_*` and `[verifier]` are the
-verifier's, in the same environment and file.
+verifier's, in the same environment and file: `ecard_verifier.config` reads them, here only their names are looked at.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ecard_card.errors import InvalidInput
+from ecard_verifier.config import NAMES as VERIFIER_NAMES
+from ecard_verifier.config import SHARED_NAMES
 
 _S = TypeVar("_S", bound=BaseSettings)
 
 PREFIX: Final = "ECARD_"
+REGISTER_FILE: Final = "register.sqlite3"
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.:\[\]-]{1,253}(:[0-9]{1,5})?")
 _SECRETS: Final = ("key_passphrase", "database_url")
-#: Read by other parts of the house (test helpers, clients); known here only so that they are not called unknown.
-_ELSEWHERE: Final = frozenset({"config", "require_all", "token", "token_file"})
 _VERIFIER: Final = "verifier_"
 _TABLES: Final = frozenset({"issuer", "verifier"})
 
@@ -99,33 +100,31 @@ class IssuerSettings(BaseSettings):
         """The database's address, which may hold a password."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
-        return f"sqlite:///{(self.data_dir / 'register.sqlite3').absolute()}"
+        return f"sqlite:///{(self.data_dir / REGISTER_FILE).absolute()}"
 
     def having(self, **changes: object) -> Self:
         """These settings with some replaced, checked anew. Raises `InvalidInput` `bad_setting`."""
         return _checked(type(self), {**self.model_dump(), **changes})
 
 
-def load(*, also_known: Collection[str] = (), **given: Any) -> IssuerSettings:
+#: Every `ECARD_<NAME>` of the issuer, in lower case.
+NAMES: Final = frozenset({*IssuerSettings.model_fields, *(f"{name}_file" for name in _SECRETS)})
+
+
+def load(**given: Any) -> IssuerSettings:
     """Settings from `given` (command line) over the environment over the TOML file over the defaults.
 
-    `also_known` are lower-case names that belong to another service of the same process. Raises `InvalidInput`:
-    `unknown_setting`, `bad_setting`, `settings_unreadable`. The messages name settings and never their values.
+    Raises `InvalidInput`: `unknown_setting` (also for a name that would be the verifier's), `bad_setting`,
+    `settings_unreadable`. The messages name settings and never their values.
     """
-    own = IssuerSettings.model_fields.keys()
     environ = {name[len(PREFIX) :].lower(): value for name, value in os.environ.items() if name.startswith(PREFIX)}
-    environ = {name: value for name, value in environ.items() if not name.startswith(_VERIFIER)}
-    known = {*own, *(f"{name}_file" for name in _SECRETS), *also_known, *_ELSEWHERE}
+    known = {*NAMES, *SHARED_NAMES, *(_VERIFIER + name for name in VERIFIER_NAMES)}
     _refuse_unknown(environ, known, "environment variable ECARD_{}")
-    values = _toml(environ["config"], known) if "config" in environ else {}
-    for name in own & environ.keys():
-        values.pop(name, None)  # the environment's own value is read by pydantic
+    values = _toml(environ["config"]) if "config" in environ else {}
     for name in _SECRETS:
-        if f"{name}_file" in environ:
-            if name in environ:
-                raise InvalidInput("bad_setting", f"ECARD_{name.upper()} is given twice, also as a file")
-            values[name] = _read_secret(Path(environ[f"{name}_file"]), name)
-    values = {name: value for name, value in values.items() if name in own}
+        values.update(_secret(name, environ, values))
+    for name in NAMES & environ.keys():
+        values.pop(name, None)  # the environment's own value is read by pydantic
     return _checked(IssuerSettings, {**values, **{name: value for name, value in given.items() if value is not None}})
 
 
@@ -144,17 +143,29 @@ def _refuse_unknown(names: Mapping[str, object], known: Collection[str], form: s
             raise InvalidInput("unknown_setting", f"{form.format(name.upper()[:60])} is not a setting")
 
 
-def _toml(path: str, known: Collection[str]) -> dict[str, Any]:
+def _toml(path: str) -> dict[str, Any]:
     try:
         content = tomllib.loads(Path(path).read_text("utf-8"))
     except (OSError, ValueError):
         raise InvalidInput("settings_unreadable", "the file named by ECARD_CONFIG is no readable TOML") from None
     _refuse_unknown(content, _TABLES, "table {} in the settings file")
-    values = content.get("issuer", {})
-    if not isinstance(values, dict):
-        raise InvalidInput("settings_unreadable", "issuer is no table in the settings file")
-    _refuse_unknown(values, known, "key {} in the settings file")
-    return values
+    for table, known in (("issuer", NAMES), ("verifier", VERIFIER_NAMES)):
+        values = content.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise InvalidInput("settings_unreadable", f"{table} is no table in the settings file")
+        _refuse_unknown(values, known, f"key {{}} in [{table}] of the settings file")
+    return dict(content["issuer"])
+
+
+def _secret(name: str, environ: Mapping[str, str], values: dict[str, Any]) -> dict[str, str]:
+    """A secret that lies in a file of its own. Takes the file's name out of `values`."""
+    listed = values.pop(f"{name}_file", None)
+    for place, path in ((environ, environ.get(f"{name}_file")), (values, listed)):
+        if path is not None and name in place:
+            raise InvalidInput("bad_setting", f"ECARD_{name.upper()} is given twice, also as a file")
+    if name in environ or (path := environ.get(f"{name}_file", listed)) is None:
+        return {}
+    return {name: _read_secret(Path(str(path)), name)}
 
 
 def _read_secret(path: Path, name: str) -> str:

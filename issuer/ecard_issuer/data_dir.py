@@ -1,4 +1,4 @@
-"""The issuer's data directory: its lock, the passphrase made at first start, and the name of its owner."""
+"""A service's data directory: its locks, the passphrase made at first start, and the name of its owner."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ _OWNER_FILE: Final = "owner"
 
 
 class DataDir:
-    """A directory that only its owner may read. Made when it is missing; raises `Unavailable` `data_dir_unusable`."""
+    """A directory that only its owner may read. Every verb raises `Unavailable` `data_dir_unusable`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._serving: int | None = None
+
+    def make(self) -> None:
+        """Make it if it is missing."""
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError:
             raise Unavailable("data_dir_unusable", "the data directory cannot be made") from None
 
@@ -37,19 +40,24 @@ class DataDir:
         finally:
             os.close(handle)
 
-    def serve(self) -> bool:
-        """Hold the directory as its one server until `release`; False where another process does.
+    def serve(self) -> None:
+        """Hold the directory as its one server until `release`; again is nothing. Commands beside it do not ask.
 
-        The kernel lets go of it when the process ends, however it ends.
+        The kernel lets go of it when the process ends, however it ends. Raises `Unavailable` `data_dir_in_use` where
+        another server holds it: two would settle each other's issuances and keep two memories of used codes.
         """
+        if self._serving is not None:
+            return
         handle = self._lock_file(".serving")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise Unavailable("data_dir_in_use", f"another server is running on {self.path}; stop it first") from None
         except OSError:
             os.close(handle)
-            return False
+            raise Unavailable("data_dir_unusable", "the file system of the data directory has no locks") from None
         self._serving = handle
-        return True
 
     def release(self) -> None:
         """Undo `serve`."""
@@ -57,14 +65,16 @@ class DataDir:
             os.close(self._serving)
             self._serving = None
 
-    def passphrase(self, say: Callable[[str], None]) -> bytes:
-        """The key files' passphrase from a file here; the first call fills it with a random one and says so.
+    def passphrase(self, say: Callable[[str], None], *, create: bool) -> bytes:
+        """The key files' passphrase from a file here. Where it is missing, `create` makes a random one and says so.
 
         Raises `Unavailable` `key_passphrase_exposed`, `key_passphrase_unreadable`.
         """
         path = self.path / PASSPHRASE_FILE
         try:
             if not path.exists():
+                if not create:
+                    raise Unavailable("key_passphrase_unreadable", f"{path} is missing; put it back from a backup")
                 _write_new(path, secrets.token_urlsafe(32))
                 say(f"No key passphrase is configured: made {path}. Who has it and the key files has the keys.")
             if path.stat().st_mode & 0o077:

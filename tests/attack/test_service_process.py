@@ -133,9 +133,9 @@ def test_a_bundle_that_vouches_for_itself_is_said_so(tmp_path: Path) -> None:
 def test_help_waits_for_no_server_and_no_database() -> None:
     script = (
         "import argparse, sys\n"
-        "from ecard_issuer.cli import card, key, operator, serve, trust\n"
+        "from ecard_issuer.cli import caller, card, init, key, operator, serve, trust\n"
         "commands = argparse.ArgumentParser().add_subparsers()\n"
-        "for module in (card, key, operator, serve, trust): module.register(commands)\n"
+        "for module in (caller, card, init, key, operator, serve, trust): module.register(commands)\n"
         "print(*sorted({'sqlalchemy', 'fastapi', 'uvicorn', 'pydantic', 'alembic'} & set(sys.modules)))\n"
     )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)

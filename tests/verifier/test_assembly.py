@@ -46,7 +46,7 @@ def files(world: World, tmp_path: Path) -> Path:
 
 def environment(files: Path, **more: str) -> dict[str, str]:
     base = {"DATA": str(files / "data"), "TOKENS": str(files / "tokens.json")}
-    return {f"ECARD_VERIFIER_{name}": value for name, value in (base | more).items()} | {"ECARD_ISSUER_X": "not ours"}
+    return {f"ECARD_VERIFIER_{name}": value for name, value in (base | more).items()}
 
 
 def live(files: Path, url: str) -> dict[str, str]:
@@ -116,7 +116,7 @@ def refused(environ: dict[str, str]) -> EcardError:
 
 def test_what_is_missing_or_odd_is_named(files: Path) -> None:
     good = live(files, "http://127.0.0.1:1")
-    for name in ("DATA", "TOKENS", "ISSUER_URL", "FEED_TOKEN_FILE", "TRUST_ROOT"):
+    for name in ("ISSUER_URL", "FEED_TOKEN_FILE", "TRUST_ROOT"):
         environ = {key: value for key, value in good.items() if key != f"ECARD_VERIFIER_{name}"}
         error = refused(environ)
         assert error.code == "setting_missing"
@@ -134,10 +134,21 @@ def test_what_is_missing_or_odd_is_named(files: Path) -> None:
         assert refused(good | {f"ECARD_VERIFIER_{name}": value}).code == code, name
 
 
+def test_by_default_a_verifier_keeps_its_callers_in_its_own_directory(files: Path) -> None:
+    bundle = {"ECARD_VERIFIER_BUNDLE": str(files / "bundle.json")}
+    settings = load_settings(bundle)
+    assert (settings.data, settings.tokens) == (Path("verifier-data"), Path("verifier-data/tokens.json"))
+    assert load_settings(bundle | {"ECARD_VERIFIER_DATA": "x"}).tokens == Path("x/tokens.json")
+    assert refused(bundle | {"ECARD_VERIFER_PORT": "hush"}).code == "unknown_setting"
+    assert refused(bundle | {"ECARD_VERIFIER_DATA": str(files / "none")}).code == "bad_tokens"
+    assert not (files / "none").exists()
+
+
 def test_the_environment_goes_over_the_file_and_secrets_stay_out_of_the_file(files: Path) -> None:
     config = files / "ecard.toml"
     config.write_text(
-        f'[verifier]\ndata = "{files}"\ntokens = "t"\nbundle = "b"\nport = 9000\naudience = "clinic"\n[issuer]\nx = 1\n'
+        f'[verifier]\ndata = "{files}"\ntokens = "t"\nbundle = "b"\nport = 9000\naudience = "clinic"\n'
+        "[issuer]\nport = 1\n"
     )
     settings = load_settings({"ECARD_CONFIG": str(config), "ECARD_VERIFIER_AUDIENCE": "shop"})
     assert settings == VerifierSettings(

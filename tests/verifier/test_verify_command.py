@@ -176,6 +176,11 @@ def test_online_it_asks_the_verifier_and_uses_the_code_up(
         monkeypatch.setenv("ECARD_TOKEN", "feed")
         assert run("--json", code) == 3
         assert told(capsys)["reason"] == "not_allowed"
+        assert run(code) == 3
+        assert capsys.readouterr().out.splitlines()[1].endswith("with a token of role counter")
+        monkeypatch.setenv("ECARD_TOKEN", "")
+        assert run(code) == 3
+        assert capsys.readouterr().out.splitlines()[1].startswith("  set ECARD_TOKEN")
         secret = tmp_path / "token"
         secret.write_text("t0ken\n")
         monkeypatch.setenv("ECARD_TOKEN_FILE", str(secret))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import json
 import logging
+import re
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from ecard_verifier.trust_source import FixedTrust
 from ecard_verifier.web.app import create_app
 from ecard_verifier.web.auth import Caller, HashedTokens, token_hash
 from ecard_verifier.web.base import new_api
+from ecard_verifier.web.docs import render
 from ecard_verifier.web.models import Ready, Verification
 from tests.verifier.feed_kit import caught_up
 from tests.verifier.http_kit import running
@@ -158,10 +160,10 @@ def test_every_text_gets_a_verdict_and_is_not_echoed(client: httpx2.Client, text
         (b"{}", 422, "invalid_request"),
         (b"[]", 422, "invalid_request"),
         (b"null", 422, "invalid_request"),
-        (b"{", 422, "invalid_request"),
-        (b"\xff\xfe{}", 422, "invalid_request"),
-        (b"{\x80}", 400, "invalid_request"),
-        (b"[" * 60_000, 400, "invalid_request"),
+        (b"{", 400, "bad_json"),
+        (b"\xff\xfe{}", 400, "bad_json"),
+        (b"{\x80}", 400, "bad_json"),
+        (b"[" * 60_000, 400, "bad_json"),
         (b'{"code": 1}', 422, "invalid_request"),
         (b'{"code": null}', 422, "invalid_request"),
         (b'{"code": "\\ud800"}', 422, "invalid_request"),
@@ -300,6 +302,44 @@ def test_the_documentation_page_fetches_nothing_and_names_every_operation(client
     assert all(link == "openapi.json" or link.startswith("#") for link in parser.found), parser.found
     for name in ("create_verification", "health_live", "health_ready", PATH):
         assert name in page.text
+
+
+def test_the_documentation_page_is_enough_to_make_a_call(client: httpx2.Client) -> None:
+    """Members with type, bounds and meaning, the role, an example, codes; and a link leads to what is open."""
+    page = client.get("/docs").text
+    for text in (
+        "<td><code>code</code><td>string, at most 65536 characters<td>The whole text of the code",
+        "at most 200 characters or null <small>optional</small>",
+        "a token of role <code>counter</code> or <code>operator</code>",
+        "curl -H &quot;Authorization: Bearer $TOKEN&quot; --json @- &quot;$URL/v1/verifications&quot;",
+        "<code>bad_json</code>",
+        'href="#Verification"',
+        '<section id="Verification">',
+        "<code>checks[].detail</code>",
+    ):
+        assert text in page, text
+    assert "Successful Response" not in client.get("/openapi.json").text
+    assert "<details" not in page
+
+
+def test_the_documentation_page_shows_what_a_description_holds_as_text() -> None:
+    schema = {"type": "object", "properties": {"<b>": {"type": "string", "pattern": "<i>", "description": "`<u>`"}}}
+    body = {"content": {"application/json": {"schema": schema}}, "description": "<s>"}
+    operation = {"operationId": '"><x', "requestBody": body, "responses": {"200": {"description": "<q>"}}}
+    page = render({"info": {"title": "<t>", "version": "1"}, "paths": {"/<p>": {"post": operation}}})
+    assert not re.search(r"<(b>&|i|u|s|q|t|p|x)>", page.replace("<p>", ""))
+    assert "&lt;b&gt;" in page
+    assert "<code>&lt;u&gt;</code>" in page
+
+
+def test_the_front_page_says_where_to_look(client: httpx2.Client) -> None:
+    page = client.get("/")
+    assert page.status_code == 200
+    assert page.headers["content-security-policy"] == client.get("/docs").headers["content-security-policy"]
+    parser = Links()
+    parser.feed(page.text)
+    assert parser.found == ["docs", "openapi.json", "health/ready"]
+    assert all(client.get(link).status_code == 200 for link in parser.found)
 
 
 def test_raw_oddities_on_the_wire_do_not_harm_the_next_request(url: str, client: httpx2.Client) -> None:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import argparse
 from datetime import datetime
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ecard_card.errors import InvalidInput
 from ecard_card.status import CardChange, CardStatus
 from ecard_issuer.cli.common import add_options, opened, read_body, show
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_M = TypeVar("_M", bound="BaseModel")
+_NO_JSON: Final = ": json_invalid"  # as `read_body` names it: no member is wrong, the whole is
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,7 +59,7 @@ def _add(args: argparse.Namespace) -> int:
     from ecard_issuer.answers import card_answer
     from ecard_issuer.web.models import NewCard
 
-    body = read_body(args.file, NewCard)
+    body = _document(args.file, NewCard)
     with opened(args) as issuer:
         card_ref = issuer.cards.register(body.to_card(), CardStatus(body.status), issuer.clock())
         show(args, card_answer(issuer.register, issuer.register.get_card(card_ref)))
@@ -64,7 +71,7 @@ def _find(args: argparse.Namespace) -> int:
     from ecard_issuer.web.cards import found_cards
     from ecard_issuer.web.models import FindCards
 
-    body = read_body(args.file, FindCards)
+    body = _document(args.file, FindCards)
     with opened(args) as issuer:
         cards = [card_answer(issuer.register, card) for card in found_cards(issuer, body)]
         show(args, {"cards": cards}, *(f"{card['card_ref']}  status {card['status']}" for card in cards))
@@ -111,6 +118,15 @@ def _replace(args: argparse.Namespace) -> int:
         )
         show(args, change_answer(result))
     return 0
+
+
+def _document(path: str, kind: type[_M]) -> _M:
+    """`read_body`, with refusals that speak of a file and not of a request. Raises `InvalidInput` `bad_document`."""
+    try:
+        return read_body(path, kind)
+    except InvalidInput as refused:
+        what = "it is not JSON" if refused.detail == _NO_JSON else refused.detail
+        raise InvalidInput("bad_document", f"standard input: {what}" if path == "-" else what) from None
 
 
 def _time(text: str | None) -> datetime | None:

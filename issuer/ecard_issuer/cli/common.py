@@ -23,31 +23,41 @@ _MAX_INPUT = 64 << 10
 _M = TypeVar("_M", bound="BaseModel")
 
 
-def add_options(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
+def add_options(
+    parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int], setting: str = "ECARD_DATA_DIR"
+) -> None:
     """The options that every command has, and what it runs."""
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="instead of ECARD_DATA_DIR")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help=f"instead of {setting}")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.set_defaults(func=run)
 
 
 @contextmanager
-def opened(args: argparse.Namespace) -> Iterator[Issuer]:
+def opened(args: argparse.Namespace, *, create: bool = False) -> Iterator[Issuer]:
     """The issuer of the settings, not started: a running service notices what is done to its register.
 
-    What is written meanwhile (keys, databases and their logs) is for this user only.
+    Only `create` makes an authority; else a directory without one is `NotFound` `no_authority`. What is written
+    meanwhile (keys, databases and their logs) is for this user only.
     """
     from ecard_issuer.assembly import build
     from ecard_issuer.config import load
 
     before = os.umask(0o077)
     try:
-        issuer = build(load(data_dir=args.data_dir), say=talk)
+        issuer = build(load(data_dir=args.data_dir), create=create, say=talk)
         try:
             yield issuer
         finally:
             issuer.close()
     finally:
         os.umask(before)
+
+
+def first_operator(issuer: Issuer) -> None:
+    """Make and show the first operator of an authority that has none."""
+    first = issuer.operators.first(issuer.clock())
+    if first is not None:
+        talk(f"Operator token, shown this once: {first.token}")
 
 
 def talk(line: str) -> None:

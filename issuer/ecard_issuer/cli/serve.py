@@ -15,7 +15,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="run issuer and verifier, or one of them",
         description="Runs until SIGTERM or Ctrl-C. A verifier by itself follows the issuer of its settings "
         "(ECARD_VERIFIER_*), or works from an offline bundle without any network; its own host, port and data "
-        "directory are ECARD_VERIFIER_HOST, ECARD_VERIFIER_PORT and ECARD_VERIFIER_DATA.",
+        "directory are ECARD_VERIFIER_HOST, ECARD_VERIFIER_PORT and ECARD_VERIFIER_DATA (default: verifier-data). "
+        "A data directory has one server at a time.",
     )
     serve.add_argument("service", nargs="?", choices=("issuer", "verifier"), help="which one to run (default: both)")
     serve.add_argument("--host", help="instead of ECARD_HOST")

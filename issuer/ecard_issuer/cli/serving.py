@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import secrets
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
-from ecard_card.errors import InvalidInput, Unavailable
-from ecard_card.jose import b64url_encode
+from ecard_card.errors import InvalidInput
 from ecard_issuer.assembly import Issuer, build
-from ecard_issuer.cli.common import show, talk
+from ecard_issuer.cli.caller import new_token
+from ecard_issuer.cli.common import first_operator, show, talk
 from ecard_issuer.cli.connections import BACKLOG, Connection, listening, most_connections
-from ecard_issuer.config import load
-from ecard_issuer.operators import TOKEN_PREFIX
+from ecard_issuer.config import NAMES, load
+from ecard_issuer.data_dir import DataDir
 from ecard_issuer.web.app import create_app
 from ecard_issuer.web.embedded import embed
-from ecard_verifier.config import VerifierSettings, load_settings
+from ecard_verifier.config import TOKENS_FILE, VerifierSettings, load_embedded, load_settings
 from ecard_verifier.web.assemble import assemble
-from ecard_verifier.web.auth import COUNTER, token_hash
+from ecard_verifier.web.auth import COUNTER, Caller, CallerFile
 
 _GRACE_SECONDS = 3
 
@@ -44,15 +41,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _serve_issuer(args: argparse.Namespace) -> int:
     settings = load(data_dir=args.data_dir, host=args.host, port=args.port)
+    beside = load_embedded(os.environ, NAMES) if args.service is None else None
     with listening(settings.host, settings.port) as listener:
-        issuer = build(settings.having(port=listener.getsockname()[1]), say=talk)
-        first = issuer.operators.first(issuer.clock())
-        if first is not None:
-            talk(f"Operator token, shown this once: {first.token}")
-        if args.service == "issuer":
+        issuer = build(settings.having(port=listener.getsockname()[1]), serve=True, say=talk)
+        first_operator(issuer)
+        if beside is None:
             app, what = _issuer_app(issuer), "issuer"
         else:
-            app, what = embed(issuer).app, "issuer and verifier"
+            app, what = embed(issuer, beside).app, "issuer and verifier"
         _announce(args, what, listener, issuer.identity.issuer)
         _serve(app, listener, before_exit=issuer.hub.close)
     return 0
@@ -72,38 +68,34 @@ def _issuer_app(issuer: Issuer) -> FastAPI:
 
 def _serve_verifier(args: argparse.Namespace) -> int:
     settings = _verifier_settings(args)
+    callers, place = CallerFile(settings.tokens), DataDir(settings.data)
+    first = settings.tokens == settings.data / TOKENS_FILE and not settings.tokens.exists()
+    if not first:
+        callers.check()
+
+    def claim() -> None:
+        place.make()
+        place.serve()
+
     with listening(settings.host, settings.port) as listener:
-        verifier = assemble(settings)
-        _announce(args, "verifier", listener, None)
-        _serve(verifier.app, listener, before_exit=lambda: None)
+        try:
+            verifier = assemble(settings, authenticate=callers, claim=claim)
+            if first:
+                token = new_token()
+                callers.add(Caller("first counter", COUNTER), token)
+                talk(f"Counter token, shown this once: {token}")
+            _announce(args, "verifier", listener, None)
+            _serve(verifier.app, listener, before_exit=lambda: None)
+        finally:
+            place.release()
     return 0
 
 
 def _verifier_settings(args: argparse.Namespace) -> VerifierSettings:
-    """The environment's, over which the command line goes; without a file of callers, the first start makes one."""
-    environ = dict(os.environ)
+    """The environment's, over which the command line goes."""
     given = {"DATA": args.data_dir, "HOST": args.host, "PORT": args.port, "BUNDLE": args.offline}
-    environ.update({f"ECARD_VERIFIER_{name}": str(value) for name, value in given.items() if value is not None})
-    data = Path(environ.setdefault("ECARD_VERIFIER_DATA", "data/verifier"))
-    if "ECARD_VERIFIER_TOKENS" not in environ and "ECARD_CONFIG" not in environ:
-        environ["ECARD_VERIFIER_TOKENS"] = str(_first_callers(data))
-    return load_settings(environ)
-
-
-def _first_callers(data: Path) -> Path:
-    path = data / "tokens.json"
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            token = TOKEN_PREFIX + b64url_encode(secrets.token_bytes(32))
-            caller = {"name": "first counter", "role": COUNTER, "sha256": token_hash(token)}
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as file:
-                json.dump({"format": "ecard-tokens/1", "tokens": [caller]}, file)
-            talk(f"Counter token, shown this once: {token}")
-    except OSError:
-        raise Unavailable("data_dir_unusable", "the data directory cannot be written") from None
-    return path
+    typed = {f"ECARD_VERIFIER_{name}": str(value) for name, value in given.items() if value is not None}
+    return load_settings({**os.environ, **typed}, NAMES)
 
 
 def _announce(args: argparse.Namespace, what: str, listener: socket.socket, issuer: str | None) -> None:

@@ -23,9 +23,10 @@ from ecard_issuer.web.models import (
     ReplacementBody,
 )
 from ecard_verifier.web.auth import OPERATOR, Authenticate, require_role
-from ecard_verifier.web.base import problems
+from ecard_verifier.web.base import needs, problems
 
-CardRef = Annotated[str, Path(pattern="^[0-9a-f]{1,64}$")]
+CardRef = Annotated[str, Path(pattern="^[0-9a-f]{1,64}$", description="The card's `card_ref`.")]
+_CHANGE = (400, 401, 403, 404, 409, 413, 415, 422, 503)  # how a change of something that is named may be refused
 
 
 def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
@@ -40,7 +41,21 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         summary="Register a physical card",
         status_code=201,
         response_model=CardAnswer,
-        responses=problems(400, 401, 403, 409, 413, 415, 422, 503),
+        responses=problems(
+            400,
+            401,
+            403,
+            409,
+            413,
+            415,
+            422,
+            503,
+            codes={
+                400: "bad_identification_code bad_card_number bad_id_number bad_name bad_card_validity",
+                409: "card_exists holder_differs chip_key_taken",
+            },
+        ),
+        openapi_extra=needs(OPERATOR),
     )
     def register_card(body: NewCard) -> JSONResponse:
         """The ID number, name and card number are sealed at rest and never shown again."""
@@ -52,7 +67,17 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         operation_id="find_cards",
         summary="Find cards by code, number or person",
         response_model=CardsAnswer,
-        responses=problems(400, 401, 403, 413, 415, 422, 503),
+        responses=problems(
+            400,
+            401,
+            403,
+            413,
+            415,
+            422,
+            503,
+            codes={400: "bad_search bad_identification_code bad_card_number bad_id_number"},
+        ),
+        openapi_extra=needs(OPERATOR),
     )
     def find_cards(body: FindCards) -> JSONResponse:
         """What is looked for travels in the body, so that it stands in no log and no history."""
@@ -63,7 +88,8 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         operation_id="get_card",
         summary="A card by its reference",
         response_model=CardAnswer,
-        responses=problems(401, 403, 404, 422, 503),
+        responses=problems(401, 403, 404, 422, 503, codes={404: "card_unknown"}),
+        openapi_extra=needs(OPERATOR),
     )
     def get_card(card_ref: CardRef) -> JSONResponse:
         """Nothing about the holder is in the answer."""
@@ -74,7 +100,16 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         operation_id="change_card",
         summary="Report what happened to a card",
         response_model=ChangeAnswer,
-        responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+        responses=problems(
+            *_CHANGE,
+            codes={
+                400: "bad_card_event",
+                404: "card_unknown",
+                409: "card_event_differs",
+                422: "card_change_impossible card_change_superseded",
+            },
+        ),
+        openapi_extra=needs(OPERATOR),
     )
     def change_card(card_ref: CardRef, body: ChangeBody) -> JSONResponse:
         """Repeating an event changes nothing; an older one never undoes a newer one."""
@@ -94,7 +129,17 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         operation_id="replace_card",
         summary="Replace a card by a new one",
         response_model=ChangeAnswer,
-        responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+        responses=problems(
+            *_CHANGE,
+            codes={
+                400: "bad_card_event",
+                404: "card_unknown enrolment_unknown",
+                409: "card_event_differs chip_already_bound",
+                422: "card_change_impossible card_change_superseded replacement_of_other_holder"
+                " replacement_by_cancelled_card replacement_needs_new_card",
+            },
+        ),
+        openapi_extra=needs(OPERATOR),
     )
     def replace_card(card_ref: CardRef, body: ReplacementBody) -> JSONResponse:
         """Ends the old card's credentials; the same e-card moves to the new card."""

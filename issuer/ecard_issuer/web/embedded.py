@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.web.app import authenticator, create_app
+from ecard_verifier.config import EmbeddedSettings
 from ecard_verifier.follower import Follower
 from ecard_verifier.mirror import Mirror
 from ecard_verifier.policy import ONLINE_POLICY
@@ -21,6 +22,7 @@ from ecard_verifier.web.app import create_app as create_verifier_app
 from ecard_verifier.web.assemble import readiness_of
 
 _VERIFICATIONS = "/v1/verifications"
+_PLAIN = EmbeddedSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +49,15 @@ class Embedded:
         self.issuer.stop()
 
 
-def embed(issuer: Issuer) -> Embedded:
+def embed(issuer: Issuer, settings: EmbeddedSettings = _PLAIN) -> Embedded:
     """`issuer` with a verifier beside it. The verifier believes the trust list and the feed, never the register."""
     directory, clock = issuer.settings.data_dir, issuer.clock
     trust = TrustSource(issuer.keys.root(), issuer.keys.document, clock)
     mirror = Mirror(directory / "mirror.sqlite3", issuer=issuer.identity.issuer)
     replay = ReplayGuard(directory / "replay.sqlite3")
     follower = Follower(mirror, issuer.feed, trust, clock)
-    service = VerificationService(trust, mirror, mirror, replay, ONLINE_POLICY, clock)
+    policy = replace(ONLINE_POLICY, minimum_assurance=settings.minimum_assurance)
+    service = VerificationService(trust, mirror, mirror, replay, policy, clock, audience=settings.audience)
     known = authenticator(issuer.operators)
     made: list[Embedded] = []
 
@@ -66,7 +69,7 @@ def embed(issuer: Issuer) -> Embedded:
         finally:
             made[0].stop()
 
-    readiness = readiness_of(trust, mirror, ONLINE_POLICY, clock)
+    readiness = readiness_of(trust, mirror, policy, clock)
     app = create_app(issuer, authenticate=known, verifier_ready=readiness, lifespan=lifespan)
     verifier = create_verifier_app(service, known)
     app.router.routes.extend(

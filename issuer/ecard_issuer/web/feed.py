@@ -17,7 +17,7 @@ from ecard_card.errors import EcardError, Unavailable
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.feed_hub import FeedHub, Follower, Message
 from ecard_verifier.web.auth import VERIFIER, Authenticate, Caller, Credentials, require_role
-from ecard_verifier.web.base import problems
+from ecard_verifier.web.base import needs, problems
 
 _SILENCE: Final = 5.0  # seconds without any message until a comment shows whether the follower is still there
 _RECHECK: Final = 10.0  # seconds after which a follower's token is looked at again: it may have been revoked
@@ -38,12 +38,13 @@ def feed_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         response_class=StreamingResponse,
         responses={
             200: {"content": {"text/event-stream": {}}, "description": "Events after `since`, then live, with beats"},
-            **problems(401, 403, 422, 503),
+            **problems(401, 403, 422, 503, codes={503: "feed_unavailable"}),
         },
+        openapi_extra=needs(VERIFIER),
     )
     def follow_feed(
         given: Credentials,
-        since: Annotated[int, Query(ge=0, le=2**53 - 1)] = 0,
+        since: Annotated[int, Query(ge=0, le=2**53 - 1, description="The number of the last event that is known.")] = 0,
         caller: Caller = Depends(allowed),  # noqa: B008 - how FastAPI is told
     ) -> StreamingResponse:
         """Goes on while the token is good. Events are signed tokens numbered without a gap; a beat follows every

@@ -13,7 +13,9 @@ from ecard_issuer.assembly import Issuer
 from ecard_issuer.web.models import KeyAnswer, KeyBody, KeysAnswer
 from ecard_keys.key import KeyPurpose
 from ecard_verifier.web.auth import OPERATOR, Authenticate, require_role
-from ecard_verifier.web.base import problems
+from ecard_verifier.web.base import needs, problems
+
+Kid = Annotated[str, Path(pattern="^[0-9a-f]{8}$", description="The `kid` of a key in state `next`.")]
 
 
 def keys_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
@@ -28,6 +30,7 @@ def keys_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         summary="Every signing key and its state",
         response_model=KeysAnswer,
         responses=problems(401, 403, 503),
+        openapi_extra=needs(OPERATOR),
     )
     def list_keys() -> JSONResponse:
         """Public halves only."""
@@ -39,7 +42,8 @@ def keys_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         summary="Make and publish the next key of a purpose",
         status_code=201,
         response_model=KeyAnswer,
-        responses=problems(400, 401, 403, 409, 413, 415, 422, 503),
+        responses=problems(400, 401, 403, 409, 413, 415, 422, 503, codes={409: "next_key_exists"}),
+        openapi_extra=needs(OPERATOR),
     )
     def create_key(body: KeyBody) -> JSONResponse:
         """It may not sign yet, so that verifiers learn it before it does. A purpose has one such key at a time."""
@@ -52,9 +56,10 @@ def keys_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         operation_id="promote_key",
         summary="Let the next key sign",
         response_model=KeyAnswer,
-        responses=problems(401, 403, 404, 422, 503),
+        responses=problems(401, 403, 404, 422, 503, codes={404: "key_unknown", 422: "key_change_impossible"}),
+        openapi_extra=needs(OPERATOR),
     )
-    def promote_key(kid: Annotated[str, Path(pattern="^[0-9a-f]{8}$")]) -> JSONResponse:
+    def promote_key(kid: Kid) -> JSONResponse:
         """Its predecessor then only verifies."""
         return JSONResponse(key_answer(issuer.keys.promote(kid, issuer.clock())))
 

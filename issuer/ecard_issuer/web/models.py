@@ -18,6 +18,9 @@ Sequence = Annotated[StrictInt, Field(ge=1, le=2**53 - 1, description="The sende
 EventId = Annotated[
     StrictStr, Field(pattern="^[A-Za-z0-9._:-]{1,64}$", description="Makes a repetition harmless: choose it once.")
 ]
+OccurredAt = Annotated[
+    datetime, Field(description="RFC 3339 with its zone, e.g. `2026-01-31T12:00:00Z`. Default: now.")
+]
 Reason = Annotated[StrictStr, Field(max_length=200, description="For the record. Nothing about the person.")]
 
 
@@ -30,19 +33,39 @@ class Body(BaseModel):
 class HolderBody(Body):
     """The person a card was issued to."""
 
-    id_number: StrictStr = Field(min_length=18, max_length=18, repr=False)
-    name: StrictStr = Field(min_length=1, max_length=100, repr=False)
+    id_number: StrictStr = Field(
+        min_length=18,
+        max_length=18,
+        repr=False,
+        description="ID number (社会保障号码), 18 characters with its check character.",
+        examples=["000000199001050714"],
+    )
+    name: StrictStr = Field(
+        min_length=1, max_length=100, repr=False, description="As on the card.", examples=["测试4071"]
+    )
 
 
 class NewCard(Body):
     """A physical card, as the card register knows it."""
 
-    identification_code: StrictStr = Field(min_length=32, max_length=32, repr=False)
-    card_number: StrictStr = Field(min_length=9, max_length=9, repr=False)
-    profile: StrictStr = Field(pattern="^[a-z0-9:._-]{1,64}$", description="The chip profile, e.g. `ssse-3`.")
+    identification_code: StrictStr = Field(
+        min_length=32,
+        max_length=32,
+        repr=False,
+        description="The chip's identification code (卡识别码), upper-case hex; its first six digits are the region.",
+        examples=["000000D15600000500000FE700000000"],
+    )
+    card_number: StrictStr = Field(
+        min_length=9, max_length=9, repr=False, description="The number printed on the card.", examples=["TEST40714"]
+    )
+    profile: StrictStr = Field(
+        pattern="^[a-z0-9:._-]{1,64}$",
+        description="The chip profile, e.g. `ssse-3`; it must be the one that a reading finds.",
+        examples=["test:ssse-1"],
+    )
     holder: HolderBody
-    issued_on: date
-    expires_on: date
+    issued_on: date = Field(examples=["2024-01-02"])
+    expires_on: date = Field(description="After `issued_on`.", examples=["2034-01-02"])
     status: Literal[0, 1, 2, 3, 4, 9] = Field(1, description="Code table AAZ502.")
     chip_public_key: StrictStr | None = Field(
         None, max_length=2048, description="DER SubjectPublicKeyInfo of an on-chip key, base64url."
@@ -67,29 +90,35 @@ class NewCard(Body):
 class FindCards(Body):
     """What is looked for: exactly one of the three."""
 
-    identification_code: StrictStr | None = Field(None, max_length=32, repr=False)
-    id_number: StrictStr | None = Field(None, max_length=18, repr=False)
-    card_number: StrictStr | None = Field(None, max_length=9, repr=False)
+    model_config = ConfigDict(json_schema_extra={"examples": [{"card_number": "TEST40714"}]})
+
+    identification_code: StrictStr | None = Field(None, max_length=32, repr=False, description="Finds one card.")
+    id_number: StrictStr | None = Field(None, max_length=18, repr=False, description="Finds a person's cards.")
+    card_number: StrictStr | None = Field(None, max_length=9, repr=False, description="The number on the card.")
 
 
 class ChangeBody(Body):
     """Something that happened to a card."""
 
-    change: CardChange
+    change: CardChange = Field(
+        description="What happened; `replace` has a route of its own.", examples=[CardChange.REPORT_LOSS]
+    )
     sequence: Sequence | None = None
     event_id: EventId | None = None
-    occurred_at: datetime | None = None
+    occurred_at: OccurredAt | None = None
     reason: Reason = ""
 
 
 class ReplacementBody(Body):
     """The card that takes the place of this one."""
 
-    new_card_ref: Reference
+    new_card_ref: Reference = Field(
+        description="The new card's `card_ref`, registered before.", examples=["0123456789abcdef0123456789abcdef"]
+    )
     enrolment_id: Reference | None = Field(None, description="A proven enrolment of the new card, if there is one.")
     sequence: Sequence | None = None
     event_id: EventId | None = None
-    occurred_at: datetime | None = None
+    occurred_at: OccurredAt | None = None
     reason: Reason = ""
 
 
@@ -97,7 +126,7 @@ class CardCredential(BaseModel):
     """One credential of a card. Says nothing about its holder."""
 
     credential_id: str
-    state: Literal["live", "ended"]
+    state: Literal["live", "ended"] = Field(description="Ended: no verifier accepts it any more.")
     key_id: str
     status_list: int
     status_index: int
@@ -108,17 +137,17 @@ class CardCredential(BaseModel):
 class CardAnswer(BaseModel):
     """A card without anything about its holder."""
 
-    card_ref: str
-    region: str
+    card_ref: str = Field(description="How every other route names this card; made from its identification code.")
+    region: str = Field(description="Six digits (GB/T 2260).")
     chip_profile: str
     status: int = Field(description="Code table AAZ502.")
-    ecard_status: Literal["valid", "invalid", "suspended"]
+    ecard_status: Literal["valid", "invalid", "suspended"] = Field(description="What the card's status makes of it.")
     sequence: int = Field(description="Of the last change; 0 before the first.")
     issued_on: date
     expires_on: date
-    ecard_id: str | None
+    ecard_id: str | None = Field(description="The e-card that is bound to this card, if there is one.")
     binding: Literal["reserved", "awaiting", "live"] | None
-    chip_assurance: Assurance | None
+    chip_assurance: Assurance | None = Field(description="How well the chip was proven when it was bound.")
     credentials: list[CardCredential]
 
 
@@ -147,15 +176,17 @@ class ChangeAnswer(BaseModel):
 class EnrolmentBody(Body):
     """Where the chip is."""
 
-    terminal_id: StrictStr = Field(min_length=1, max_length=128)
+    terminal_id: StrictStr = Field(
+        min_length=1, max_length=128, description="The desk's own name for the reader, printable.", examples=["desk 1"]
+    )
 
 
 class EnrolmentAnswer(BaseModel):
-    """The challenge for the chip: 32 bytes, hex."""
+    """The challenge for the chip."""
 
-    enrolment_id: str
-    challenge: str
-    expires_at: datetime
+    enrolment_id: str = Field(description="For the two routes that follow, and the `nonce` of the device's proof.")
+    challenge: str = Field(description="32 bytes, lower-case hex (evidence names it in upper case).")
+    expires_at: datetime = Field(description="The evidence must have come by then.")
 
 
 class ProvenAnswer(BaseModel):
@@ -163,8 +194,8 @@ class ProvenAnswer(BaseModel):
 
     enrolment_id: str
     card_ref: str
-    chip_assurance: Assurance
-    usable_until: datetime
+    chip_assurance: Assurance = Field(description="The level that follows from the evidence.")
+    usable_until: datetime = Field(description="The credential must have been asked for by then.")
 
 
 class DeviceJwk(BaseModel):
@@ -174,9 +205,9 @@ class DeviceJwk(BaseModel):
 
     kty: Literal["EC"]
     crv: Literal["P-256"]
-    x: Coordinate
-    y: Coordinate
-    kid: StrictStr | None = Field(None, max_length=256)
+    x: Coordinate = Field(description="32 bytes, base64url.", examples=["…"])
+    y: Coordinate = Field(description="32 bytes, base64url.", examples=["…"])
+    kid: StrictStr | None = Field(None, max_length=256, description="Says nothing here.")
     use: Literal["sig"] | None = None
     alg: Literal["ES256"] | None = None
 
@@ -185,7 +216,14 @@ class CredentialBody(Body):
     """The holder's device key and the proof that the device has it."""
 
     device_key: DeviceJwk
-    proof: StrictStr = Field(min_length=1, max_length=4096, description="JWS, typ ecard-device-proof+jwt.")
+    proof: StrictStr = Field(
+        min_length=1,
+        max_length=4096,
+        description="Compact JWS by the device key. Header: `alg` ES256, `typ` `ecard-device-proof+jwt`. Claims: `aud`,"
+        " the issuer's URL (the `issuer` of `/.well-known/jwt-vc-issuer`); `nonce`, the `enrolment_id`; `iat`, whole"
+        " seconds since 1970, at most 60 from the issuer's clock.",
+        examples=["…"],
+    )
     ecard_id: Reference | None = Field(None, description="For one more credential of an e-card bound to this chip.")
 
 
@@ -202,7 +240,7 @@ class CredentialAnswer(BaseModel):
 
     ecard_id: str
     credential_id: str
-    sd_jwt: str
+    sd_jwt: str = Field(description="SD-JWT VC with all disclosures: personal data.")
     cwt: str = Field(description="The compact twin, base64url.")
     status: StatusAnswer
     chip_assurance: Assurance
@@ -212,13 +250,13 @@ class CredentialAnswer(BaseModel):
 class KeyBody(Body):
     """What the new key will sign."""
 
-    purpose: Literal["credential", "status", "event"]
+    purpose: Literal["credential", "status", "event"] = Field(description="E-cards, status lists, or the live feed.")
 
 
 class KeyAnswer(BaseModel):
     """A signing key as the world may know it."""
 
-    kid: str
+    kid: str = Field(description="Eight hex digits.")
     purpose: str
     state: Literal["next", "active", "verify-only", "retired", "compromised"]
     algorithm: str

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
-from html import escape
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path
@@ -17,12 +14,10 @@ from ecard_issuer.assembly import Issuer
 from ecard_issuer.publish import Form, Published
 from ecard_verifier.bundle import root_to_json
 from ecard_verifier.web.base import problems
+from ecard_verifier.web.docs import front_page
 from ecard_verifier.web.models import Live
 
 _MAX_LIST: Final = 2**31 - 1
-_STYLE: Final = "body{font:16px/1.6 system-ui,sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem}"
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_PAGE_POLICY: Final = f"default-src 'none'; frame-ancestors 'none'; style-src 'sha256-{_STYLE_HASH}'"
 _LINKS: Final = (
     ("docs", "the API, route by route"),
     ("openapi.json", "the same for machines"),
@@ -35,7 +30,9 @@ _LINKS: Final = (
 
 _QUALITY: Final = re.compile(r"[01](\.[0-9]{0,3})?")
 
-IfNoneMatch = Annotated[str | None, Header(max_length=1024)]
+IfNoneMatch = Annotated[
+    str | None, Header(max_length=1024, description="An `ETag` from before; 304 if it still holds.")
+]
 
 
 class Readiness(BaseModel):
@@ -60,12 +57,12 @@ def public_router(issuer: Issuer) -> APIRouter:
         responses={
             200: {"content": {form.value: {} for form in Form}, "description": "The signed list"},
             304: {"description": "Unchanged"},
-            **problems(404, 422, 503),
+            **problems(404, 422, 503, codes={404: "status_list_unknown"}),
         },
     )
     def get_status_list(
-        list_id: Annotated[str, Path(pattern="^[0-9]{1,10}$")],
-        accept: Annotated[str, Header(max_length=1024)] = "",
+        list_id: Annotated[str, Path(pattern="^[0-9]{1,10}$", description="As in a credential's `status`.")],
+        accept: Annotated[str, Header(max_length=1024, description="Which form is preferred.")] = "",
         if_none_match: IfNoneMatch = None,
     ) -> Response:
         """JWT, unless `Accept` prefers the CWT form. Signed anew when a status changes, and before it expires."""
@@ -86,7 +83,7 @@ def public_router(issuer: Issuer) -> APIRouter:
         responses={
             200: {"content": {"application/jose+json": {}}, "description": "The signed list"},
             304: {"description": "Unchanged"},
-            **problems(404, 422, 503),
+            **problems(404, 422, 503, codes={404: "no_trust_list"}),
         },
     )
     def get_trust_list(if_none_match: IfNoneMatch = None) -> Response:
@@ -126,8 +123,8 @@ def public_router(issuer: Issuer) -> APIRouter:
         return JSONResponse(root_to_json(issuer.keys.root()), headers=_OPEN)
 
     @router.get("/", include_in_schema=False)
-    def front_page() -> HTMLResponse:
-        return HTMLResponse(_page(issuer), headers={"Content-Security-Policy": _PAGE_POLICY})
+    def front() -> HTMLResponse:
+        return front_page(issuer.settings.issuer_name, f"This is the e-card issuer `{issuer.identity.issuer}`.", _LINKS)
 
     return router
 
@@ -187,14 +184,3 @@ def _matches(given: str, etag: str) -> bool:
     """RFC 9110 §13.1.2, weak comparison."""
     tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
     return etag in tags or "*" in tags
-
-
-def _page(issuer: Issuer) -> str:
-    links = "".join(f'<li><a href="{path}">{path}</a>: {escape(text)}' for path, text in _LINKS)
-    name = escape(issuer.settings.issuer_name)
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>{_STYLE}</style>'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"></head>'
-        f"<body><main><h1>{name}</h1><p>This is the e-card issuer <code>{escape(issuer.identity.issuer)}</code>."
-        f" Where to look:</p><ul>{links}</ul></main></body></html>"
-    )

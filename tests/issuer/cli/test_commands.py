@@ -74,17 +74,20 @@ def test_a_card_is_added_found_changed_and_replaced(ecard: Terminal, bodies: Ser
     assert ecard("card", "show", ref)["ecard_status"] == "invalid"
 
 
-def test_what_is_typed_wrong_is_an_error_without_the_data(ecard: Terminal, bodies: Service) -> None:
+def test_what_is_typed_wrong_is_an_error_without_the_data(ecard: Terminal, bodies: Service, tmp_path: Path) -> None:
     body = bodies.card_body(1)
     half = body | {"holder": {"name": body["holder"]["name"]}}
     documents: tuple[object, ...] = (body | {"surprise": 1}, body | {"status": 7}, [], half)
     for wrong in documents:
-        with pytest.raises(InvalidInput, match="invalid_request") as refused:
+        with pytest.raises(InvalidInput, match="bad_document") as refused:
             ecard("card", "add", "-", stdin=wrong)
         assert body["holder"]["name"] not in str(refused.value)
         assert "surprise" not in str(refused.value)
-    with pytest.raises(InvalidInput, match="invalid_request"):
+    with pytest.raises(InvalidInput, match="bad_document: the file cannot be read"):
         ecard("card", "add", "/nonexistent")
+    (tmp_path / "half.json").write_text("{")
+    with pytest.raises(InvalidInput, match="bad_document: it is not JSON"):
+        ecard("card", "find", str(tmp_path / "half.json"))
     with pytest.raises(NotFound, match="card_unknown"):
         ecard("card", "show", "ab" * 16)
     with pytest.raises(InvalidInput, match="bad_card_event"):

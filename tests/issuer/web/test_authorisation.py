@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
+from ecard_card import messages
 from ecard_issuer.operators import Role
 from ecard_issuer.web.embedded import embed
 from tests.issuer.service import START, Service, open_service
@@ -124,3 +126,24 @@ def test_an_open_route_needs_no_token_and_sends_safe_headers(anybody: TestClient
     assert status in (200, 404, 503)
     assert headers["x-content-type-options"] == "nosniff"
     assert "default-src 'none'" in headers["content-security-policy"]
+
+
+def test_the_api_description_says_which_roles_a_route_needs(app: FastAPI) -> None:
+    described = {
+        (method.upper(), path): operation
+        for path, operations in app.openapi()["paths"].items()
+        for method, operation in operations.items()
+    }
+    for route, operation in described.items():
+        roles = ROWS[route]
+        assert bool(operation.get("security")) == (roles is not None), route
+        assert operation.get("x-ecard-role", []) == sorted(role.value for role in roles or ()), route
+
+
+def test_the_api_description_names_codes_that_exist(app: FastAPI) -> None:
+    for operations in app.openapi()["paths"].values():
+        for operation in operations.values():
+            for response in operation["responses"].values():
+                if "application/problem+json" in response.get("content", {}):
+                    named = set(re.findall("`([^`]+)`", response["description"]))
+                    assert named <= set(messages.codes()), operation["operationId"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from html import unescape
 from typing import Any
 
 import pytest
@@ -112,6 +114,25 @@ def test_a_card_that_is_none_is_refused_and_nothing_is_stored(
     assert response.json()["code"] == code
     found = operator.post("/v1/cards/find", json={"card_number": body["card_number"]})
     assert found.json() == {"cards": []}
+
+
+def test_the_examples_on_the_page_issue_a_card_as_they_stand(service: Service, operator: TestClient) -> None:
+    """Only a device's key and proof has everybody to make themselves."""
+    page = unescape(operator.get("/docs").text)
+    examples = dict(re.findall(r"""--json @- "\$URL(\S+)" <<'END'\n(.*?)\nEND""", page, re.DOTALL))
+    bodies = {path: json.loads(body) for path, body in examples.items()}
+    card = post(operator, "/v1/cards", bodies["/v1/cards"], 201)
+    assert post(operator, "/v1/cards/find", bodies["/v1/cards/find"], 200)["cards"] == [card]
+    enrolment = post(operator, "/v1/enrolments", bodies["/v1/enrolments"], 201)["enrolment_id"]
+    path = f"/v1/enrolments/{enrolment}"
+    proven = post(operator, f"{path}/evidence", bodies["/v1/enrolments/$enrolment_id/evidence"], 200)
+    assert (proven["card_ref"], proven["chip_assurance"]) == (card["card_ref"], "read")
+    own = service.credential_body(DeviceKey.generate(), enrolment)
+    assert bodies["/v1/enrolments/$enrolment_id/credentials"].keys() == own.keys()
+    post(operator, f"{path}/credentials", own, 201)
+    changed = post(operator, f"/v1/cards/{card['card_ref']}/changes", bodies["/v1/cards/$card_ref/changes"], 200)
+    assert changed["ecard_status"] == "suspended"
+    post(operator, "/v1/keys", bodies["/v1/keys"], 201)
 
 
 @pytest.mark.parametrize("members", [{}, {"id_number": "1", "card_number": "2"}])

@@ -28,6 +28,7 @@ from ecard_verifier.verdict import rfc3339
 EXIT: Final[Mapping[str, int]] = {"valid": 0, "check": 1, "invalid": 1, "undecided": 3}
 _MARKS: Final[Mapping[bool | None, str]] = {True: "✓", False: "✗", None: "·"}
 _TIMEOUT: Final = 5.0
+_SETTING_WANTED: Final = "set ECARD_TOKEN, or ECARD_TOKEN_FILE to a file, with a token of role counter"
 _ZH: Final[Mapping[str, str]] = {
     "valid": "有效",
     "check": "需人工核对",
@@ -131,9 +132,9 @@ def _online(args: argparse.Namespace, code: str) -> dict[str, Any]:
         with httpx2.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False) as client:
             response = client.post(url.rstrip("/") + "/v1/verifications", content=content, headers=headers)
         if response.status_code == 401:
-            raise NotAuthenticated("not_authenticated", "the verifier does not know this token")
+            raise NotAuthenticated("not_authenticated", "the verifier does not know this token: " + _SETTING_WANTED)
         if response.status_code == 403:
-            raise NotAllowed("not_allowed", "this token's role may not have codes verified")
+            raise NotAllowed("not_allowed", "this token's role may not have codes verified: " + _SETTING_WANTED)
         answer = jose.parse_json(response.content, limit=1 << 20)
     except (NotAuthenticated, NotAllowed) as error:  # says nothing of the card, so it is not `invalid`
         return _undecided(error)
@@ -152,7 +153,7 @@ def _token() -> str:
         token = ""
     token = token.strip()
     if not token.isascii() or not token.isprintable() or not token:
-        raise NotAuthenticated("not_authenticated", "set ECARD_TOKEN or ECARD_TOKEN_FILE to a token")
+        raise NotAuthenticated("not_authenticated", _SETTING_WANTED)
     return token
 
 
@@ -170,10 +171,12 @@ def _undecided(error: EcardError) -> dict[str, Any]:
 
 
 def _lines(verdict: Mapping[str, Any], language: messages.Language) -> list[str]:
-    """The outcome first, then a line per step, then what was proven."""
+    """The outcome first and what stood in our way, then a line per step, then what was proven."""
     outcome, reason = str(verdict["outcome"]), str(verdict["reason"])
     said = messages.text(reason, language)
     lines = [f"{_word(outcome, language).upper()}  {reason}" + (f"  {said}" if said != reason else "")]
+    if verdict.get("detail"):  # of what stood in our own way; a step that refused has its own
+        lines.append(f"  {verdict['detail']}")
     for step in verdict["checks"]:
         mark, name = _MARKS[step["ok"]], _word(step["name"], language)
         lines.append(f"{step['number']:>3} {mark} {name}" + (f"  ({step['detail']})" if step["detail"] else ""))

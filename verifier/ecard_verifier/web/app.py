@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastapi import Depends, FastAPI
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from ecard_card.card import ChipAssurance
 from ecard_verifier.service import VerificationService
 from ecard_verifier.web.auth import COUNTER, Authenticate, Caller, require_role
-from ecard_verifier.web.base import Lifespan, new_api, problems
+from ecard_verifier.web.base import Lifespan, needs, new_api, problems
+from ecard_verifier.web.docs import front_page
 from ecard_verifier.web.models import Live, Ready, Verification, VerificationRequest, to_json
 
 _ABOUT = (
     "Validates e-card codes and tokens. The answer is a verdict with one of four outcomes: valid, check (a person"
     " must compare something), invalid, undecided. Codes travel in bodies only."
+)
+_LINKS = (
+    ("docs", "the API, route by route"),
+    ("openapi.json", "the same for machines"),
+    ("health/ready", "whether verdicts can be given now"),
 )
 
 
@@ -38,8 +44,9 @@ def create_app(
         operation_id="create_verification",
         summary="Verify a code",
         response_model=Verification,
-        responses=problems(401, 403, 413, 415, 422),
+        responses=problems(400, 401, 403, 413, 415, 422),
         tags=["verification"],
+        openapi_extra=needs(COUNTER),
     )
     def create_verification(
         request: VerificationRequest,
@@ -72,5 +79,9 @@ def create_app(
         """Ready when the trust list is current and the statuses are recent."""
         state = readiness() if readiness else Ready(ready=True, trust=True, statuses=True)
         return JSONResponse(state.model_dump(), 200 if state.ready else 503)
+
+    @app.get("/", include_in_schema=False)
+    def front() -> HTMLResponse:
+        return front_page(app.title, "This is an e-card verifier.", _LINKS)
 
     return app

@@ -12,7 +12,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from ecard_card.errors import InvalidInput
-from ecard_verifier.bundle import open_bundle, read_root
+from ecard_verifier.bundle import Bundle, open_bundle, read_root
 from ecard_verifier.config import VerifierSettings
 from ecard_verifier.follower import Follower
 from ecard_verifier.http_feed import HttpFeed
@@ -61,17 +61,22 @@ def assemble(
     *,
     authenticate: Authenticate | None = None,
     clock: Callable[[], datetime] = utc_now,
+    claim: Callable[[], None] = lambda: None,
 ) -> Verifier:
     """Everything of `settings`, not yet started. `authenticate` replaces the file of callers.
 
-    Raises `InvalidInput` where a file does not hold what it should, and what opening a bundle raises.
+    `claim` is called once every setting and the files they name have proven good, and before anything is made: there
+    a server takes the data directory for itself. Raises `InvalidInput` where a file does not hold what it should, and
+    what opening a bundle raises.
     """
     known = authenticate if authenticate is not None else HashedTokens.read(settings.tokens)
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    replay = ReplayGuard(settings.data / "replay.sqlite3")
+    root = read_root(_bytes(settings.trust_root)) if settings.trust_root is not None else None
     if settings.bundle is not None:
-        return _offline(settings, known, replay, clock)
-    root = read_root(_bytes(settings.trust_root))
+        bundle = open_bundle(_bytes(settings.bundle), clock(), root)
+        return _offline(settings, bundle, known, _replay_guard(settings, claim), clock)
+    if root is None:
+        raise InvalidInput("setting_missing", "a verifier needs a trust root or a bundle")
+    replay = _replay_guard(settings, claim)
     trust = TrustSource(
         root, HttpTrustList(settings.issuer_url + TRUST_PATH), clock, cache=settings.data / "trust-list.json"
     )
@@ -85,11 +90,20 @@ def assemble(
     return made[0]
 
 
+def _replay_guard(settings: VerifierSettings, claim: Callable[[], None]) -> ReplayGuard:
+    """The first file that is made."""
+    claim()
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return ReplayGuard(settings.data / "replay.sqlite3")
+
+
 def _offline(
-    settings: VerifierSettings, known: Authenticate, replay: ReplayGuard, clock: Callable[[], datetime]
+    settings: VerifierSettings,
+    bundle: Bundle,
+    known: Authenticate,
+    replay: ReplayGuard,
+    clock: Callable[[], datetime],
 ) -> Verifier:
-    root = read_root(_bytes(settings.trust_root)) if settings.trust_root is not None else None
-    bundle = open_bundle(_bytes(settings.bundle), clock(), root)
     if not bundle.root_pinned:
         LOGGER.warning("the trust root came from the bundle itself; pin one with ECARD_VERIFIER_TRUST_ROOT")
     policy = replace(Policy(), minimum_assurance=settings.minimum_assurance)
@@ -133,8 +147,8 @@ def _lifespan(made: list[Verifier]) -> Lifespan:
     return lifespan
 
 
-def _bytes(path: Path | None) -> bytes:
+def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes() if path is not None else b""
+        return path.read_bytes()
     except OSError:
         raise InvalidInput("bad_setting", "a file that the settings name cannot be read") from None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +15,7 @@ from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from ecard_card import jose
-from ecard_card.errors import InvalidInput, NotAllowed, NotAuthenticated
+from ecard_card.errors import InvalidInput, NotAllowed, NotAuthenticated, NotFound, Unavailable
 
 OPERATOR: Final = "operator"  # may do everything
 VERIFIER: Final = "verifier"  # may follow the feed
@@ -21,6 +24,7 @@ ROLES: Final = frozenset({OPERATOR, VERIFIER, COUNTER})
 
 _MAX_TOKEN: Final = 256
 _FORMAT: Final = "ecard-tokens/1"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}")
 _BEARER = HTTPBearer(auto_error=False, description="A token made at first start.")
 
 #: For a route that has to ask again later, while its answer goes on.
@@ -70,6 +74,10 @@ class HashedTokens:
     def __call__(self, token: str) -> Caller | None:
         return self._callers.get(token_hash(token))
 
+    def known(self) -> dict[str, Caller]:
+        """Every caller by the SHA-256 of the token."""
+        return dict(self._callers)
+
     @classmethod
     def read(cls, path: Path) -> HashedTokens:
         """Reads `{"format": "ecard-tokens/1", "tokens": [{"name", "role", "sha256"}]}`. `InvalidInput` `bad_tokens`."""
@@ -88,3 +96,63 @@ class HashedTokens:
                 raise InvalidInput("bad_tokens", "a caller has a name, a known role and a SHA-256")
             callers[digest] = Caller(name, role)
         return cls(callers)
+
+
+class CallerFile:
+    """`Authenticate` over a file that may change while the service runs: a caller revoked there is out at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen: tuple[tuple[int, ...], HashedTokens] = ((), HashedTokens({}))
+
+    def __call__(self, token: str) -> Caller | None:
+        """Raises `Unavailable` `bad_tokens` while the file cannot be read: then nobody is let in."""
+        try:
+            status = self.path.stat()
+            mark = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            if mark != self._seen[0]:
+                self._seen = (mark, HashedTokens.read(self.path))
+        except (OSError, InvalidInput):
+            raise Unavailable("bad_tokens", "the file of caller tokens cannot be read") from None
+        return self._seen[1](token)
+
+    def check(self) -> None:
+        """Raises `InvalidInput` `bad_tokens` unless the file can be read now."""
+        HashedTokens.read(self.path)
+
+    def callers(self) -> tuple[Caller, ...]:
+        """Everybody in the file. Raises `InvalidInput` `bad_tokens`."""
+        return tuple(HashedTokens.read(self.path).known().values())
+
+    def add(self, caller: Caller, token: str) -> None:
+        """Let the holder of `token` in. The file is made if it is missing; one writer at a time.
+
+        Raises `InvalidInput` `bad_operator_name`, `bad_tokens`; `Unavailable` `data_dir_unusable`.
+        """
+        if not _NAME.fullmatch(caller.name):
+            raise InvalidInput("bad_operator_name", "want 1 to 64 letters, digits, spaces and . _ @ -")
+        known = HashedTokens.read(self.path).known() if self.path.exists() else {}
+        self._write({**known, token_hash(token): caller})
+
+    def revoke(self, name: str) -> int:
+        """Take out every token of that name; says how many. Raises `NotFound` `operator_unknown`, and as `add`."""
+        known = HashedTokens.read(self.path).known()
+        left = {digest: caller for digest, caller in known.items() if caller.name != name}
+        if len(left) == len(known):
+            raise NotFound("operator_unknown", "no caller has this name")
+        self._write(left)
+        return len(known) - len(left)
+
+    def _write(self, callers: Mapping[str, Caller]) -> None:
+        """Whole or not at all, for this user only."""
+        tokens = [{"name": one.name, "role": one.role, "sha256": digest} for digest, one in callers.items()]
+        draft = self.path.with_name(self.path.name + ".new")
+        try:
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump({"format": _FORMAT, "tokens": tokens}, file, ensure_ascii=False, indent=2)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self.path)
+        except OSError:
+            raise Unavailable("data_dir_unusable", "the file of caller tokens cannot be written") from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI
 
+from ecard_verifier.web.auth import OPERATOR
 from ecard_verifier.web.docs import install_docs
 from ecard_verifier.web.middleware import MAX_BODY, BodyLimit, Guard
 from ecard_verifier.web.problems import MEDIA_TYPE, Problem, install_problems
@@ -43,25 +44,42 @@ def new_api(
     return app
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For a route's `responses`: these statuses carry a problem document."""
-    return {status: {"model": Problem, "description": _MEANING[status]} for status in statuses}
+def problems(*statuses: int, codes: Mapping[int, str] | None = None) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`: these statuses carry a problem document.
+
+    `codes` names, by status and separated by spaces, the codes of this route; those of every route are known here.
+    """
+    return {
+        status: {"model": Problem, "description": _meaning(status, (codes or {}).get(status, ""))}
+        for status in statuses
+    }
+
+
+def needs(*roles: str) -> dict[str, Any]:
+    """For a route's `openapi_extra`: the roles that `require_role` lets in, as `x-ecard-role`. Operators always are."""
+    return {"x-ecard-role": sorted({*roles, OPERATOR})}
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with problems under their own media type (FastAPI knows one for all answers)."""
+    """The OpenAPI document, with problems under their own media type (FastAPI knows one for all answers), and with the
+    answer's own description where FastAPI says that it is one."""
     if app.openapi_schema is not None:
         return app.openapi_schema
     document = FastAPI.openapi(app)
+    schemas = document.get("components", {}).get("schemas", {})
     for path in document.get("paths", {}).values():
         for operation in path.values():
             for response in operation.get("responses", {}).values():
                 content = response.get("content", {})
-                if content.get("application/json", {}).get("schema", {}).get("$ref", "").endswith("/Problem"):
+                name = content.get("application/json", {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
+                if name == Problem.__name__:
                     content[MEDIA_TYPE] = content.pop("application/json")
+                if response.get("description") == _UNSAID:
+                    response["description"] = schemas.get(name, {}).get("description", "The answer")
     return document
 
 
+_UNSAID = "Successful Response"  # FastAPI's words for every answer that has none
 _MEANING = {
     400: "Cannot be understood",
     401: "No valid token",
@@ -73,6 +91,19 @@ _MEANING = {
     422: "Refused; the code says why",
     503: "Our fault, try again",
 }
+_CODES = {
+    400: "bad_json",
+    401: "not_authenticated",
+    403: "not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    422: "invalid_request",
+}
+
+
+def _meaning(status: int, codes: str) -> str:
+    named = [f"`{code}`" for code in (*_CODES.get(status, "").split(), *codes.split())]
+    return _MEANING[status] + (": " if named else "") + ", ".join(named)
 
 
 def _version() -> str:

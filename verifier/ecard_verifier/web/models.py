@@ -28,7 +28,9 @@ class VerificationRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     code: StrictStr = Field(
-        description="The whole text of the code or token. Any text gets a verdict.", max_length=65536
+        description="The whole text of the code or token. Any text gets a verdict.",
+        max_length=65536,
+        examples=["EC1:…"],
     )
     counter: Shown | None = Field(None, description="Where it was shown; by default the caller.", max_length=200)
     audience: Shown | None = Field(None, description="What this verifier is called in codes.", max_length=200)
@@ -41,7 +43,7 @@ class CheckStep(BaseModel):
     number: int
     name: str
     ok: bool | None
-    detail: str
+    detail: str = Field(description="For a developer; may be empty.")
 
 
 class Seen(BaseModel):
@@ -54,7 +56,7 @@ class Seen(BaseModel):
 class Verification(BaseModel):
     """A verdict. Never `valid` where something could not be known."""
 
-    verification_id: str
+    verification_id: str = Field(description="Names this verdict.")
     recorded_at: datetime
     outcome: Literal["valid", "check", "invalid", "undecided"]
     reason: str = Field(description="A stable code, `ok` when valid.")

@@ -8,7 +8,7 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
@@ -29,7 +29,7 @@ STATUS: Final[Mapping[type[errors.EcardError], int]] = {
     errors.Unavailable: 503,
 }
 _OF_STATUS: Final = {
-    400: "invalid_request",
+    400: "bad_json",  # FastAPI's own, for a body that it cannot read at all
     404: "not_found",
     405: "method_not_allowed",
     413: "body_too_large",
@@ -40,12 +40,12 @@ _OF_STATUS: Final = {
 class Problem(BaseModel):
     """RFC 9457. `code` is stable; `title` is for a person, `detail` for a developer."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
+    type: str = Field(description="`urn:ecard:error:` and the code.")
+    title: str = Field(description="For a person, in the language that the request prefers.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="For a developer; may be empty. Repeats nothing that was sent.")
+    code: str = Field(description="What happened. Codes are added, never renamed.")
+    request_id: str = Field(description="Also in the header `X-Request-Id`; stands in the service's log.")
 
 
 def problem(
@@ -93,6 +93,8 @@ def _ecard_error(request: Request, error: Exception) -> JSONResponse:
 def _validation_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
+    if any(item.get("type") == "json_invalid" for item in error.errors()):
+        return problem(request.scope, 400, "bad_json", "the body is not JSON")
     detail = "; ".join(_place(item.get("loc", ()), str(item.get("type", ""))) for item in error.errors()[:8])
     return problem(request.scope, 422, "invalid_request", detail)
 
