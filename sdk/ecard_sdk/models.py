@@ -4,6 +4,7 @@ service does not break an older client. What is personal is not in any `repr`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -16,7 +17,7 @@ from ecard_card.status import CardChange, CardStatus
 from ecard_sdk.errors import ServiceDown
 
 
-class Model:
+class Model(ABC):
     """Made by `of` from parsed JSON; raises `ServiceDown` `service_answer_unreadable` where a member is missing."""
 
     @classmethod
@@ -37,8 +38,8 @@ class Model:
         return tuple(cls.of(item) for item in items)
 
     @classmethod
-    def _of(cls, data: Mapping[str, Any]) -> Self:
-        raise NotImplementedError
+    @abstractmethod
+    def _of(cls, data: Mapping[str, Any]) -> Self: ...
 
 
 @dataclass(frozen=True, slots=True)
