@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from ecard_card import cwt, sd_jwt, status_token
 from ecard_card.card import ChipAssurance
 from ecard_card.credential import Credential, StatusRef, card_type
+from ecard_card.errors import CheckFailed
 from ecard_card.status import EcardStatus
 from ecard_card.status_list import StatusList
 from ecard_keys import trust_list
@@ -21,7 +22,7 @@ from ecard_keys.key import KeyPurpose, KeyRecord
 from ecard_keys.trust import Trust
 from ecard_keys.trust_list import IssuerEntry, TrustList, TrustRoot
 from ecard_sdk.device import DeviceKey
-from ecard_verifier.statuses import StatusSnapshot
+from ecard_verifier.statuses import StatusReading, StatusSnapshot
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 ISSUER = "https://issuer.example"
@@ -123,3 +124,10 @@ class World:
         self, values: dict[int, EcardStatus] | None = None, issued_at: datetime | None = None
     ) -> StatusSnapshot:
         return StatusSnapshot([status_token.parse_jwt(self.status_token(values, issued_at=issued_at))])
+
+
+class NoStatuses:
+    """A verifier without any list; every reading is `status_unknown`."""
+
+    def read(self, uri: str, index: int) -> StatusReading:
+        raise CheckFailed("status_unknown", "no status list at hand")

@@ -100,18 +100,6 @@ def cose_key(point: bytes) -> dict[int, object]:
     return {1: 2, -1: 1, -2: compressed[1:], -3: compressed[0] == 3}
 
 
-def parse_cose_key(value: object) -> bytes:
-    """The 33-byte SEC1 point of a decoded COSE_Key written as `cose_key` does.
-
-    Whether it lies on the curve is not judged here. Raises `InvalidInput` `bad_cose_key`.
-    """
-    if type(value) is dict and len(value) == 4 and value.get(1) == 2 and value.get(-1) == 1:
-        x, sign = value.get(-2), value.get(-3)
-        if type(x) is bytes and len(x) == 32 and type(sign) is bool and type(value[1]) is type(value[-1]) is int:
-            return (b"\x03" if sign else b"\x02") + x
-    raise InvalidInput("bad_cose_key", "want EC2, P-256, a 32-byte x and the sign of y, and nothing else")
-
-
 def _bytes(content: bytes) -> bytes:
     """A CBOR byte string (major type 2) with the shortest length."""
     length = len(content)

@@ -23,9 +23,9 @@ from ecard_card.errors import Unavailable
 from ecard_issuer.assembly import build
 from ecard_issuer.chip.simulator import ChipAuthority
 from ecard_issuer.config import load
-from ecard_issuer.operators import Role
 from ecard_keys.trust_list import TrustRoot
 from ecard_verifier.bundle import root_to_json
+from ecard_verifier.callers import Role
 
 REGION: Final = "000000"  # where no card was ever issued
 _HOST: Final = "127.0.0.1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -39,15 +39,11 @@ from ecard_keys.local import FileKeyHome
 from ecard_keys.protect import FileProtector
 from ecard_keys.signer import KeyHome
 from ecard_verifier.feed import STREAM
+from ecard_verifier.service import utc_now
 
 KEY_FILE: Final = "keys.json"
 ROOT_FILE: Final = "root-keys.json"
 _log: Final = logging.getLogger(__name__)
-
-
-def utc_now() -> datetime:
-    """The clock of a running service."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,8 @@ def _checked(kind: type[_S], values: Mapping[str, Any]) -> _S:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput("bad_setting", f"ECARD_{name.upper()}: {first['msg']}") from None
+        fault = first["msg"].removeprefix("Value error, ")
+        raise InvalidInput("bad_setting", f"ECARD_{name.upper()}: {fault}") from None
 
 
 def _refuse_unknown(names: Mapping[str, object], known: Collection[str], form: str) -> None:

@@ -28,7 +28,7 @@ class DataDir:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError:
-            raise Unavailable("data_dir_unusable", "the data directory cannot be made") from None
+            raise Unavailable("data_dir_unusable", f"{self.path} cannot be made") from None
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -100,7 +100,7 @@ class DataDir:
         try:
             return os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:
-            raise Unavailable("data_dir_unusable", "the data directory cannot be written") from None
+            raise Unavailable("data_dir_unusable", f"{self.path} cannot be written") from None
 
 
 def _write_new(path: Path, text: str) -> None:

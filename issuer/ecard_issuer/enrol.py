@@ -17,14 +17,14 @@ from ecard_card.card import ChipAssurance
 from ecard_card.errors import ChipFault, RuleViolation
 from ecard_card.status import STRICT_POLICY, EcardStatus, RegionPolicy, effective_status
 from ecard_issuer.chip.evidence import Challenge, Evidence
-from ecard_issuer.chip.judge import Anchors, Judgement, judge
+from ecard_issuer.chip.judge import MAX_AGE, Anchors, Judgement, judge
 from ecard_issuer.people import CardDesk
 from ecard_issuer.ports import Cards, Enrolments
 from ecard_issuer.rows import CardRow, EnrolmentRow
 from ecard_keys.chip_key import ChipKeyHolder
 
 #: How long a desk has to bring the chip's answer.
-CHALLENGE_LIFE = timedelta(minutes=5)
+CHALLENGE_LIFE = timedelta(seconds=MAX_AGE)
 #: How long the holder's device has after that to ask for the credential.
 PROOF_LIFE = timedelta(minutes=30)
 

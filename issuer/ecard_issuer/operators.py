@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 from ecard_card.errors import InvalidInput, NotFound
 from ecard_card.jose import b64url_encode
 from ecard_issuer.ports import Operators
 from ecard_issuer.rows import OperatorRow
+from ecard_verifier.callers import CALLER_NAME, Role, token_hash
 
 TOKEN_PREFIX: Final = "ecop_"  # noqa: S105 - tells a leaked token from other text; not a secret
 _TOKEN: Final = re.compile(r"ecop_[A-Za-z0-9_-]{43}")
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}")
-
-
-class Role(StrEnum):
-    """What a caller is for. An operator may do everything, the others one thing each."""
-
-    OPERATOR = "operator"
-    VERIFIER = "verifier"  # follows the feed
-    COUNTER = "counter"  # asks for verifications
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +28,6 @@ class NewOperator:
     token: str = field(repr=False)
 
 
-def token_hash(token: str) -> str:
-    """Hex SHA-256. A plain hash suffices: a token has 256 random bits, so there is nothing to guess."""
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
 class Desk:
     """Makes, finds and revokes callers."""
 
@@ -52,7 +37,7 @@ class Desk:
 
     def add(self, name: str, role: Role, now: datetime) -> NewOperator:
         """A new caller. Raises `InvalidInput` `bad_operator_name`, `Conflict` `operator_exists`."""
-        if not _NAME.fullmatch(name):
+        if not CALLER_NAME.fullmatch(name):
             raise InvalidInput("bad_operator_name", "want 1 to 64 letters, digits, spaces and . _ @ -")
         token = TOKEN_PREFIX + b64url_encode(self._random(32))
         self._register.add_operator(OperatorRow(token_hash(token), name, role.value, now))

@@ -20,10 +20,10 @@ from starlette.testclient import TestClient
 from ecard_card.errors import InvalidInput, NotAllowed, Unavailable
 from ecard_card.status import CardChange
 from ecard_issuer.feed_hub import FeedHub, Follower
-from ecard_issuer.operators import Role
 from ecard_issuer.web.embedded import embed
 from ecard_issuer.web.feed import Places, stream
 from ecard_sdk.device import DeviceKey
+from ecard_verifier.callers import Role
 from tests.issuer.service import ORIGIN, Service, open_service
 from tests.issuer.web.test_authorisation import ROWS
 from tests.issuer.web.test_journey import enrol, issue, post

@@ -17,8 +17,8 @@ from ecard_issuer.chip.prove import prove_chip
 from ecard_issuer.chip.read import read_chip
 from ecard_issuer.chip.simulator import ChipAuthority, SimulatedChip, piv_style, synthetic
 from ecard_issuer.config import load
-from ecard_issuer.operators import Role
 from ecard_sdk.device import DeviceKey
+from ecard_verifier.callers import Role
 
 ORIGIN = "https://issuer.example"
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)

@@ -24,9 +24,9 @@ from ecard_issuer.issue import IssuedCredential
 from ecard_issuer.states import PlanState
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.check import check
-from ecard_verifier.statuses import NoStatuses
 from tests.issuer.office import ISSUER, NOW, Office, card_of, evidence_of
 from tests.postgres import PostgresServer
+from tests.world import NoStatuses
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import pytest
 
 from ecard_card.errors import InvalidInput, NotFound, RuleViolation
 from ecard_card.status import CardChange, CardStatus
-from ecard_issuer.operators import Desk, Role, token_hash
+from ecard_issuer.operators import Desk
 from ecard_issuer.web.models import NewCard
+from ecard_verifier.callers import Role, token_hash
 from tests.issuer.service import START, Service
 
 

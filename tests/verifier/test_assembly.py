@@ -15,11 +15,12 @@ from ecard_card.errors import EcardError, InvalidInput
 from ecard_card.status import EcardStatus
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.bundle import make_bundle, root_to_json
+from ecard_verifier.callers import token_hash
 from ecard_verifier.config import VerifierSettings, load_settings
 from ecard_verifier.feed import CredentialIssued
 from ecard_verifier.service import utc_now
 from ecard_verifier.web.assemble import assemble
-from ecard_verifier.web.auth import HashedTokens, token_hash
+from ecard_verifier.web.auth import HashedTokens
 from tests.verifier.feed_kit import beat, change, signed, wait_for
 from tests.verifier.http_kit import FeedServer, running
 from tests.world import World

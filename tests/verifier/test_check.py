@@ -18,9 +18,8 @@ from ecard_qr import frame, payload
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.check import STEPS, check
 from ecard_verifier.policy import ONLINE_POLICY, Policy
-from ecard_verifier.statuses import NoStatuses
 from ecard_verifier.verdict import Outcome, Verdict
-from tests.world import NOW, World, seconds
+from tests.world import NOW, NoStatuses, World, seconds
 
 
 @pytest.fixture(scope="module")

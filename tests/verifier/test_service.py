@@ -16,11 +16,11 @@ from ecard_verifier.feed import CredentialIssued
 from ecard_verifier.mirror import Mirror
 from ecard_verifier.replay import ReplayGuard
 from ecard_verifier.service import VerificationService
-from ecard_verifier.statuses import CredentialSource, NoStatuses, Statuses
+from ecard_verifier.statuses import CredentialSource, Statuses
 from ecard_verifier.trust_source import FixedTrust, TrustProvider
 from ecard_verifier.verdict import Outcome
 from tests.verifier.feed_kit import beat, believed, caught_up, change, signed
-from tests.world import NOW, World
+from tests.world import NOW, NoStatuses, World
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,12 @@ from ecard_card.errors import InvalidInput
 from ecard_card.status import EcardStatus
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.bundle import make_bundle, root_to_json
+from ecard_verifier.callers import Caller, Role
 from ecard_verifier.cli import verify
 from ecard_verifier.replay import ReplayGuard
 from ecard_verifier.service import VerificationService, utc_now
 from ecard_verifier.trust_source import FixedTrust
 from ecard_verifier.web.app import create_app
-from ecard_verifier.web.auth import Caller
 from tests.verifier.feed_kit import caught_up
 from tests.verifier.http_kit import running
 from tests.world import World
@@ -167,7 +167,7 @@ def test_online_it_asks_the_verifier_and_uses_the_code_up(
     world: World, device: DeviceKey, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service = VerificationService(FixedTrust(world.trust()), caught_up(world), None, ReplayGuard())
-    callers = {"t0ken": Caller("desk", "counter"), "feed": Caller("v", "verifier")}
+    callers = {"t0ken": Caller("desk", Role.COUNTER), "feed": Caller("v", Role.VERIFIER)}
     code = code_for(world, device)
     with running(create_app(service, callers.get)) as url:
         monkeypatch.setenv("ECARD_VERIFIER_URL", url)

@@ -24,11 +24,12 @@ from ecard_card.errors import (
     Unavailable,
 )
 from ecard_sdk.device import DeviceKey
+from ecard_verifier.callers import Caller, Role, token_hash
 from ecard_verifier.replay import ReplayGuard
 from ecard_verifier.service import VerificationService, utc_now
 from ecard_verifier.trust_source import FixedTrust
 from ecard_verifier.web.app import create_app
-from ecard_verifier.web.auth import Caller, HashedTokens, token_hash
+from ecard_verifier.web.auth import HashedTokens
 from ecard_verifier.web.base import new_api
 from ecard_verifier.web.docs import render
 from ecard_verifier.web.models import Ready, Verification
@@ -37,9 +38,9 @@ from tests.verifier.http_kit import running
 from tests.world import World
 
 TOKENS = {
-    "c0unter": Caller("counter 7", "counter"),
-    "0perator": Caller("root", "operator"),
-    "feed": Caller("v", "verifier"),
+    "c0unter": Caller("counter 7", Role.COUNTER),
+    "0perator": Caller("root", Role.OPERATOR),
+    "feed": Caller("v", Role.VERIFIER),
 }
 PATH = "/v1/verifications"
 CANARY = "CANARY-4406-personal"

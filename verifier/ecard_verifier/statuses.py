@@ -47,13 +47,6 @@ class Dated(Protocol):
     def as_of(self) -> int | None: ...
 
 
-class NoStatuses:
-    """Knows nothing; every reading is `status_unknown`."""
-
-    def read(self, uri: str, index: int) -> StatusReading:
-        raise CheckFailed("status_unknown", "no status list at hand")
-
-
 @dataclass(frozen=True, slots=True)
 class _Held:
     """Usually one list; several where the issuer signed anew within a second, and nobody can say which came last."""

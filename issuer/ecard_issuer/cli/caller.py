@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from ecard_card.errors import NotFound
 from ecard_card.jose import b64url_encode
 from ecard_issuer.cli.common import add_options, show, talk
-from ecard_issuer.operators import TOKEN_PREFIX, Role
+from ecard_issuer.operators import TOKEN_PREFIX
+from ecard_verifier.callers import Role
 
 if TYPE_CHECKING:
     from ecard_verifier.web.auth import CallerFile
@@ -50,7 +51,7 @@ def new_token() -> str:
 
 
 def _add(args: argparse.Namespace) -> int:
-    from ecard_verifier.web.auth import Caller
+    from ecard_verifier.callers import Caller
 
     token = new_token()
     with _callers(args) as callers:

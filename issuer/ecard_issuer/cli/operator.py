@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ecard_issuer.cli.common import add_options, opened, show, talk
-from ecard_issuer.operators import Role
+from ecard_verifier.callers import Role
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -24,9 +24,10 @@ from ecard_issuer.config import NAMES, load
 from ecard_issuer.data_dir import DataDir
 from ecard_issuer.web.app import create_app
 from ecard_issuer.web.embedded import embed
+from ecard_verifier.callers import Caller, Role
 from ecard_verifier.config import TOKENS_FILE, VerifierSettings, load_embedded, load_settings
 from ecard_verifier.web.assemble import assemble
-from ecard_verifier.web.auth import COUNTER, Caller, CallerFile
+from ecard_verifier.web.auth import CallerFile
 
 _GRACE_SECONDS = 3
 
@@ -82,7 +83,7 @@ def _serve_verifier(args: argparse.Namespace) -> int:
             verifier = assemble(settings, authenticate=callers, claim=claim)
             if first:
                 token = new_token()
-                callers.add(Caller("first counter", COUNTER), token)
+                callers.add(Caller("first counter", Role.COUNTER), token)
                 talk(f"Counter token, shown this once: {token}")
             _announce(args, "verifier", listener, None)
             _serve(verifier.app, listener, before_exit=lambda: None)

@@ -57,5 +57,5 @@ def _write(path: Path | None, data: bytes) -> None:
         draft.write_bytes(data)
         draft.replace(path)
     except OSError:
-        raise Unavailable("output_unwritable", "the output file cannot be written") from None
+        raise Unavailable("output_unwritable", f"{path} cannot be written") from None
     talk(f"wrote {path}")

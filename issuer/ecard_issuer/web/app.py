@@ -13,7 +13,8 @@ from ecard_issuer.web.enrolments import enrolments_router
 from ecard_issuer.web.feed import feed_router
 from ecard_issuer.web.keys import keys_router
 from ecard_issuer.web.public import health_router, public_router
-from ecard_verifier.web.auth import Authenticate, Caller
+from ecard_verifier.callers import Caller, Role
+from ecard_verifier.web.auth import Authenticate
 from ecard_verifier.web.base import Lifespan, new_api
 from ecard_verifier.web.models import Ready
 
@@ -31,7 +32,7 @@ def authenticator(operators: Desk) -> Authenticate:
 
     def authenticate(token: str) -> Caller | None:
         row = operators.find(token)
-        return None if row is None else Caller(row.name, row.role)
+        return None if row is None else Caller(row.name, Role(row.role))
 
     return authenticate
 

@@ -22,7 +22,8 @@ from ecard_issuer.web.models import (
     NewCard,
     ReplacementBody,
 )
-from ecard_verifier.web.auth import OPERATOR, Authenticate, require_role
+from ecard_verifier.callers import Role
+from ecard_verifier.web.auth import Authenticate, require_role
 from ecard_verifier.web.base import needs, problems
 
 CardRef = Annotated[str, Path(pattern="^[0-9a-f]{1,64}$", description="The card's `card_ref`.")]
@@ -31,7 +32,7 @@ _CHANGE = (400, 401, 403, 404, 409, 413, 415, 422, 503)  # how a change of somet
 
 def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     """The routes under `/v1/cards`."""
-    operator = [Depends(require_role(authenticate, OPERATOR))]
+    operator = [Depends(require_role(authenticate, Role.OPERATOR))]
     router = APIRouter(prefix="/v1/cards", tags=["cards"], dependencies=operator)
     register = issuer.register
 
@@ -55,7 +56,7 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
                 409: "card_exists holder_differs chip_key_taken",
             },
         ),
-        openapi_extra=needs(OPERATOR),
+        openapi_extra=needs(Role.OPERATOR),
     )
     def register_card(body: NewCard) -> JSONResponse:
         """The ID number, name and card number are sealed at rest and never shown again."""
@@ -77,7 +78,7 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
             503,
             codes={400: "bad_search bad_identification_code bad_card_number bad_id_number"},
         ),
-        openapi_extra=needs(OPERATOR),
+        openapi_extra=needs(Role.OPERATOR),
     )
     def find_cards(body: FindCards) -> JSONResponse:
         """What is looked for travels in the body, so that it stands in no log and no history."""
@@ -89,7 +90,7 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         summary="A card by its reference",
         response_model=CardAnswer,
         responses=problems(401, 403, 404, 422, 503, codes={404: "card_unknown"}),
-        openapi_extra=needs(OPERATOR),
+        openapi_extra=needs(Role.OPERATOR),
     )
     def get_card(card_ref: CardRef) -> JSONResponse:
         """Nothing about the holder is in the answer."""
@@ -109,7 +110,7 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
                 422: "card_change_impossible card_change_superseded",
             },
         ),
-        openapi_extra=needs(OPERATOR),
+        openapi_extra=needs(Role.OPERATOR),
     )
     def change_card(card_ref: CardRef, body: ChangeBody) -> JSONResponse:
         """Repeating an event changes nothing; an older one never undoes a newer one."""
@@ -139,7 +140,7 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
                 " replacement_by_cancelled_card replacement_needs_new_card",
             },
         ),
-        openapi_extra=needs(OPERATOR),
+        openapi_extra=needs(Role.OPERATOR),
     )
     def replace_card(card_ref: CardRef, body: ReplacementBody) -> JSONResponse:
         """Ends the old card's credentials; the same e-card moves to the new card."""

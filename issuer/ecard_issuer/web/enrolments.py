@@ -20,7 +20,8 @@ from ecard_issuer.web.models import (
     EnrolmentBody,
     ProvenAnswer,
 )
-from ecard_verifier.web.auth import OPERATOR, Authenticate, require_role
+from ecard_verifier.callers import Role
+from ecard_verifier.web.auth import Authenticate, require_role
 from ecard_verifier.web.base import needs, problems
 
 EnrolmentId = Annotated[
@@ -98,7 +99,7 @@ _EVIDENCE: dict[str, object] = {
 
 def enrolments_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     """The routes under `/v1/enrolments`."""
-    operator = [Depends(require_role(authenticate, OPERATOR))]
+    operator = [Depends(require_role(authenticate, Role.OPERATOR))]
     router = APIRouter(prefix="/v1/enrolments", tags=["enrolment"], dependencies=operator)
 
     @router.post(
@@ -108,7 +109,7 @@ def enrolments_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         status_code=201,
         response_model=EnrolmentAnswer,
         responses=problems(400, 401, 403, 413, 415, 422, 503, codes={400: "bad_chip_challenge"}),
-        openapi_extra=needs(OPERATOR),
+        openapi_extra=needs(Role.OPERATOR),
     )
     def begin_enrolment(body: EnrolmentBody) -> JSONResponse:
         """The desk hands the challenge to the chip; it is good once and for a few minutes."""
@@ -130,7 +131,7 @@ def enrolments_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
                 " chip_proof_too_weak enrolment_expired card_not_issuable",
             },
         ),
-        openapi_extra=needs(OPERATOR),
+        openapi_extra=needs(Role.OPERATOR),
     )
     def send_evidence(
         enrolment_id: EnrolmentId,
@@ -155,7 +156,7 @@ def enrolments_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
                 422: "enrolment_not_proven enrolment_expired card_not_issuable",
             },
         ),
-        openapi_extra=needs(OPERATOR),
+        openapi_extra=needs(Role.OPERATOR),
     )
     def issue_credential(enrolment_id: EnrolmentId, body: CredentialBody) -> JSONResponse:
         """Repeating a request whose answer was lost gives the same credential to the same device key."""

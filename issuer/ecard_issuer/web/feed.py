@@ -16,7 +16,8 @@ from starlette.concurrency import run_in_threadpool
 from ecard_card.errors import EcardError, Unavailable
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.feed_hub import FeedHub, Follower, Message
-from ecard_verifier.web.auth import VERIFIER, Authenticate, Caller, Credentials, require_role
+from ecard_verifier.callers import Caller, Role
+from ecard_verifier.web.auth import Authenticate, Credentials, require_role
 from ecard_verifier.web.base import needs, problems
 
 _SILENCE: Final = 5.0  # seconds without any message until a comment shows whether the follower is still there
@@ -27,7 +28,7 @@ _MOST_OF_ONE: Final = 256  # followers at once that one caller's token may have:
 
 def feed_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     """`GET /v1/feed`."""
-    allowed = require_role(authenticate, VERIFIER)
+    allowed = require_role(authenticate, Role.VERIFIER)
     router = APIRouter(tags=["feed"])
     places = Places()
 
@@ -40,7 +41,7 @@ def feed_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
             200: {"content": {"text/event-stream": {}}, "description": "Events after `since`, then live, with beats"},
             **problems(401, 403, 422, 503, codes={503: "feed_unavailable"}),
         },
-        openapi_extra=needs(VERIFIER),
+        openapi_extra=needs(Role.VERIFIER),
     )
     def follow_feed(
         given: Credentials,

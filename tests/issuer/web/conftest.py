@@ -8,8 +8,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from ecard_issuer.operators import Role
 from ecard_issuer.web.app import create_app
+from ecard_verifier.callers import Role
 from tests.issuer.service import Service, open_service
 
 

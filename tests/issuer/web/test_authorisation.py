@@ -12,8 +12,8 @@ from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from ecard_card import messages
-from ecard_issuer.operators import Role
 from ecard_issuer.web.embedded import embed
+from ecard_verifier.callers import Role
 from tests.issuer.service import START, Service, open_service
 
 OPERATOR = frozenset({Role.OPERATOR})

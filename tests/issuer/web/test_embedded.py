@@ -10,9 +10,9 @@ from ecard_card.jose import b64url_decode
 from ecard_issuer.chip.evidence import Evidence
 from ecard_issuer.chip.in_process import InProcessReader
 from ecard_issuer.chip.read import read_chip
-from ecard_issuer.operators import Role
 from ecard_issuer.web.embedded import embed
 from ecard_sdk.device import DeviceKey
+from ecard_verifier.callers import Role
 from ecard_verifier.config import EmbeddedSettings
 from tests.issuer.service import Service
 from tests.issuer.web.test_journey import post

@@ -8,8 +8,9 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from ecard_card.card import ChipAssurance
+from ecard_verifier.callers import Caller, Role
 from ecard_verifier.service import VerificationService
-from ecard_verifier.web.auth import COUNTER, Authenticate, Caller, require_role
+from ecard_verifier.web.auth import Authenticate, require_role
 from ecard_verifier.web.base import Lifespan, needs, new_api, problems
 from ecard_verifier.web.docs import front_page
 from ecard_verifier.web.models import Live, Ready, Verification, VerificationRequest, to_json
@@ -37,7 +38,7 @@ def create_app(
     `readiness` answers `/health/ready`; without it the service is always ready (an offline bundle).
     """
     app = new_api("e-card verifier", _ABOUT, lifespan=lifespan)
-    counter_role = require_role(authenticate, COUNTER)
+    counter_role = require_role(authenticate, Role.COUNTER)
 
     @app.post(
         "/v1/verifications",
@@ -46,7 +47,7 @@ def create_app(
         response_model=Verification,
         responses=problems(400, 401, 403, 413, 415, 422),
         tags=["verification"],
-        openapi_extra=needs(COUNTER),
+        openapi_extra=needs(Role.COUNTER),
     )
     def create_verification(
         request: VerificationRequest,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,33 +13,21 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from ecard_card import jose
 from ecard_card.errors import InvalidInput, NotAllowed, NotAuthenticated, NotFound, Unavailable
-
-OPERATOR: Final = "operator"  # may do everything
-VERIFIER: Final = "verifier"  # may follow the feed
-COUNTER: Final = "counter"  # may have codes verified
-ROLES: Final = frozenset({OPERATOR, VERIFIER, COUNTER})
+from ecard_verifier.callers import CALLER_NAME, Caller, Role, token_hash
 
 _MAX_TOKEN: Final = 256
+_ROLES: Final = frozenset(role.value for role in Role)
 _FORMAT: Final = "ecard-tokens/1"
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}")
 _BEARER = HTTPBearer(auto_error=False, description="A token made at first start.")
 
 #: For a route that has to ask again later, while its answer goes on.
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """A known caller; `name` may appear in records."""
-
-    name: str
-    role: str
-
-
 Authenticate = Callable[[str], Caller | None]
 
 
-def require_role(authenticate: Authenticate, *roles: str) -> Callable[..., Caller]:
+def require_role(authenticate: Authenticate, *roles: Role) -> Callable[..., Caller]:
     """A FastAPI dependency: the caller, if it has one of `roles` or is an operator.
 
     Raises `NotAuthenticated` `not_authenticated`, `NotAllowed` `not_allowed`.
@@ -53,16 +38,11 @@ def require_role(authenticate: Authenticate, *roles: str) -> Callable[..., Calle
         known = authenticate(token) if 0 < len(token) <= _MAX_TOKEN else None
         if known is None:
             raise NotAuthenticated("not_authenticated", "a valid bearer token is needed")
-        if known.role != OPERATOR and known.role not in roles:
+        if known.role is not Role.OPERATOR and known.role not in roles:
             raise NotAllowed("not_allowed", "this caller's role may not do this")
         return known
 
     return caller
-
-
-def token_hash(token: str) -> str:
-    """SHA-256 in hex. Enough for tokens of 32 random bytes; a word that people choose would need more."""
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
 class HashedTokens:
@@ -92,9 +72,9 @@ class HashedTokens:
         for item in listed:
             fields = item if isinstance(item, dict) else {}
             name, role, digest = fields.get("name"), fields.get("role"), fields.get("sha256")
-            if not (isinstance(name, str) and isinstance(digest, str) and isinstance(role, str) and role in ROLES):
+            if not (isinstance(name, str) and isinstance(digest, str) and isinstance(role, str) and role in _ROLES):
                 raise InvalidInput("bad_tokens", "a caller has a name, a known role and a SHA-256")
-            callers[digest] = Caller(name, role)
+            callers[digest] = Caller(name, Role(role))
         return cls(callers)
 
 
@@ -129,7 +109,7 @@ class CallerFile:
 
         Raises `InvalidInput` `bad_operator_name`, `bad_tokens`; `Unavailable` `data_dir_unusable`.
         """
-        if not _NAME.fullmatch(caller.name):
+        if not CALLER_NAME.fullmatch(caller.name):
             raise InvalidInput("bad_operator_name", "want 1 to 64 letters, digits, spaces and . _ @ -")
         known = HashedTokens.read(self.path).known() if self.path.exists() else {}
         self._write({**known, token_hash(token): caller})

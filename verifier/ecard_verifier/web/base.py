@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from ecard_verifier.web.auth import OPERATOR
+from ecard_verifier.callers import Role
 from ecard_verifier.web.docs import install_docs
 from ecard_verifier.web.middleware import MAX_BODY, BodyLimit, Guard
 from ecard_verifier.web.problems import MEDIA_TYPE, Problem, install_problems
@@ -57,7 +57,7 @@ def problems(*statuses: int, codes: Mapping[int, str] | None = None) -> dict[int
 
 def needs(*roles: str) -> dict[str, Any]:
     """For a route's `openapi_extra`: the roles that `require_role` lets in, as `x-ecard-role`. Operators always are."""
-    return {"x-ecard-role": sorted({*roles, OPERATOR})}
+    return {"x-ecard-role": sorted({*roles, Role.OPERATOR})}
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
