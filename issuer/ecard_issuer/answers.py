@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from ecard_card import jose
+from ecard_card.card import Card
 from ecard_card.status import effective_status
 from ecard_issuer.enrol import OpenEnrolment, ProvenEnrolment
 from ecard_issuer.issue import IssuedCredential
@@ -16,6 +17,16 @@ from ecard_keys.key import KeyRecord
 from ecard_verifier.verdict import rfc3339
 
 Json = dict[str, object]
+
+
+def registration_warnings(card: Card) -> list[str]:
+    """What is odd about a card and no error. A wrong check character only warns: cards with one are in use."""
+    return [] if card.number.check_holds else ["card_number_check"]
+
+
+def registered_answer(register: Cards, card_ref: str, card: Card) -> Json:
+    """A `RegisteredCard`."""
+    return card_answer(register, register.get_card(card_ref)) | {"warnings": registration_warnings(card)}
 
 
 def card_answer(register: Cards, card: CardRow) -> Json:

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ecard_card.errors import InvalidInput
+from ecard_card.messages import text
 from ecard_card.status import CardChange, CardStatus
-from ecard_issuer.cli.common import add_options, opened, read_body, show
+from ecard_issuer.cli.common import add_options, opened, read_body, show, talk
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -56,13 +57,16 @@ def _event_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add(args: argparse.Namespace) -> int:
-    from ecard_issuer.answers import card_answer
+    from ecard_issuer.answers import registered_answer, registration_warnings
     from ecard_issuer.web.models import NewCard
 
     body = _document(args.file, NewCard)
     with opened(args) as issuer:
-        card_ref = issuer.cards.register(body.to_card(), CardStatus(body.status), issuer.clock())
-        show(args, card_answer(issuer.register, issuer.register.get_card(card_ref)))
+        card = body.to_card()
+        card_ref = issuer.cards.register(card, CardStatus(body.status), issuer.clock())
+        for warning in registration_warnings(card):
+            talk(f"warning: {warning}: {text(warning)}")
+        show(args, registered_answer(issuer.register, card_ref, card))
     return 0
 
 

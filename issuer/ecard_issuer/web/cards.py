@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from ecard_card.card import CardNumber, IdentificationCode, IdNumber
 from ecard_card.errors import InvalidInput, NotFound
 from ecard_card.status import CardStatus
-from ecard_issuer.answers import card_answer, change_answer
+from ecard_issuer.answers import card_answer, change_answer, registered_answer
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.rows import CardRow
 from ecard_issuer.web.models import (
@@ -20,6 +20,7 @@ from ecard_issuer.web.models import (
     ChangeBody,
     FindCards,
     NewCard,
+    RegisteredCard,
     ReplacementBody,
 )
 from ecard_verifier.callers import Role
@@ -41,7 +42,7 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         operation_id="register_card",
         summary="Register a physical card",
         status_code=201,
-        response_model=CardAnswer,
+        response_model=RegisteredCard,
         responses=problems(
             400,
             401,
@@ -60,8 +61,9 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     )
     def register_card(body: NewCard) -> JSONResponse:
         """The ID number, name and card number are sealed at rest and never shown again."""
-        card_ref = issuer.cards.register(body.to_card(), CardStatus(body.status), issuer.clock())
-        return JSONResponse(card_answer(register, register.get_card(card_ref)), 201)
+        card = body.to_card()
+        card_ref = issuer.cards.register(card, CardStatus(body.status), issuer.clock())
+        return JSONResponse(registered_answer(register, card_ref, card), 201)
 
     @router.post(
         "/find",

@@ -151,6 +151,14 @@ class CardAnswer(BaseModel):
     credentials: list[CardCredential]
 
 
+class RegisteredCard(CardAnswer):
+    """A card just registered."""
+
+    warnings: list[Literal["card_number_check"]] = Field(
+        description="What is odd and no error: `card_number_check`, the check character does not fit the card number."
+    )
+
+
 class CardsAnswer(BaseModel):
     """The cards that were found, maybe none."""
 

@@ -130,3 +130,12 @@ def test_the_trust_root_and_the_bundle_go_to_files(ecard: Terminal, tmp_path: Pa
 def test_offline_is_for_the_verifier_alone(ecard: Terminal) -> None:
     with pytest.raises(InvalidInput, match="bad_usage"):
         ecard("serve", "issuer", "--offline", "bundle.json")
+
+
+def test_a_wrong_check_character_of_a_card_number_is_a_warning_and_no_refusal(ecard: Terminal, bodies: Service) -> None:
+    right = ecard("card", "add", "-", stdin=bodies.card_body(1))
+    assert (right["warnings"], "warning" in ecard.said) == ([], False)
+    odd = ecard("card", "add", "-", stdin=bodies.card_body(2) | {"card_number": "TEST00010"})
+    assert odd["warnings"] == ["card_number_check"]
+    assert "card_number_check" in ecard.said
+    assert "TEST00010" not in ecard.said

@@ -122,6 +122,7 @@ def test_the_examples_on_the_page_issue_a_card_as_they_stand(service: Service, o
     examples = dict(re.findall(r"""--json @- "\$URL(\S+)" <<'END'\n(.*?)\nEND""", page, re.DOTALL))
     bodies = {path: json.loads(body) for path, body in examples.items()}
     card = post(operator, "/v1/cards", bodies["/v1/cards"], 201)
+    assert card.pop("warnings") == []
     assert post(operator, "/v1/cards/find", bodies["/v1/cards/find"], 200)["cards"] == [card]
     enrolment = post(operator, "/v1/enrolments", bodies["/v1/enrolments"], 201)["enrolment_id"]
     path = f"/v1/enrolments/{enrolment}"
@@ -229,3 +230,9 @@ def test_a_register_that_does_not_answer_is_our_fault_and_says_so(service: Servi
         assert "elsewhere" not in response.text
         assert "SELECT" not in response.text
     assert operator.get("/health/live").status_code == 200
+
+
+def test_an_odd_card_number_is_registered_with_a_warning(service: Service, operator: TestClient) -> None:
+    assert post(operator, "/v1/cards", service.card_body(1), 201)["warnings"] == []
+    odd = post(operator, "/v1/cards", service.card_body(2) | {"card_number": "TEST00010"}, 201)
+    assert odd["warnings"] == ["card_number_check"]
