@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.postgres", "tests.openbao"]
 
 #: Tests that count something say so by `record_property(COUNTS, ...)`; the run ends with these lines.
 COUNTS = "counts"

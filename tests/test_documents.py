@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import subprocess
-import tomllib
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+
+from ecard_sdk.cli import command_line
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("card", "keys", "qr", "verifier", "issuer", "sdk", "demo")
 #: Made by a command or at run time, so not there in a fresh clone.
 GENERATED = (".venv", ".slim", "build", "data", "dist")
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```([\w -]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)[^)]*\)|^\[[^\]]+\]:\s+(\S+)", re.MULTILINE)
 _PATH = re.compile(r"[\w.*-]+(?:/[\w.*-]+)*/?")
@@ -129,12 +128,7 @@ def test_the_commands_of_the_readme_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     told = [command.removeprefix(".venv/bin/").split() for command in commands(ROOT / "README.md")]
     assert {"demo", "check", "bench"} <= {words[1] for words in told if words[0] == "make"} <= targets
-    parser = argparse.ArgumentParser(prog="ecard")
-    subparsers = parser.add_subparsers(required=True)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for entry in project["entry-points"]["ecard.commands"].values():
-        module, _, name = entry.split()[0].partition(":")
-        getattr(import_module(module), name)(subparsers)
+    parser = command_line()
     lines = [words[1:] for words in told if words[0] == "ecard" and words[1:] != ["--help"]]
     assert ["serve"] in lines
     for line in lines:

@@ -16,18 +16,21 @@ from ecard_card.credential import Credential, StatusRef, card_type
 from ecard_card.errors import CheckFailed
 from ecard_card.status import EcardStatus
 from ecard_card.status_list import StatusList
-from ecard_keys import trust_list
-from ecard_keys.ephemeral import EphemeralSigner
+from ecard_keys.homes.ephemeral import EphemeralSigner
 from ecard_keys.key import KeyPurpose, KeyRecord
-from ecard_keys.trust import Trust
-from ecard_keys.trust_list import IssuerEntry, TrustList, TrustRoot
+from ecard_keys.trust import trust_list
+from ecard_keys.trust.root import TrustRoot
+from ecard_keys.trust.trust import Trust
+from ecard_keys.trust.trust_list import IssuerEntry, TrustList
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.statuses import StatusReading, StatusSnapshot
+from tests.root_holders import Holder, root_of, sign_list
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 ISSUER = "https://issuer.example"
 STATUS_URI = "https://issuer.example/status-lists/{list}"
 LIST_SIZE = 1024
+REGION = "330100"
 
 
 def seconds(moment: datetime) -> int:
@@ -41,14 +44,15 @@ class World:
     issuer: str = ISSUER
     status_uri: str = STATUS_URI
     now: datetime = NOW
+    regions: tuple[str, ...] = ("000000",)
     credential_key: EphemeralSigner = field(default_factory=EphemeralSigner)
     status_key: EphemeralSigner = field(default_factory=EphemeralSigner)
     event_key: EphemeralSigner = field(default_factory=EphemeralSigner)
-    roots: tuple[EphemeralSigner, ...] = field(default_factory=lambda: tuple(EphemeralSigner() for _ in range(3)))
+    roots: tuple[Holder, ...] = field(default_factory=lambda: tuple(Holder() for _ in range(3)))
 
     @property
     def root(self) -> TrustRoot:
-        return TrustRoot(tuple(root.public for root in self.roots), 2)
+        return root_of(self.roots)
 
     def records(self) -> tuple[KeyRecord, ...]:
         return (
@@ -58,7 +62,7 @@ class World:
         )
 
     def trust_list(self, keys: Iterable[KeyRecord] | None = None, version: int = 1) -> TrustList:
-        entry = IssuerEntry(self.issuer, self.status_uri, ("000000",), tuple(keys or self.records()))
+        entry = IssuerEntry(self.issuer, self.status_uri, self.regions, tuple(keys or self.records()))
         start = self.now - timedelta(minutes=1)
         return TrustList(version, seconds(start), seconds(self.now + timedelta(days=7)), None, (entry,))
 
@@ -66,11 +70,7 @@ class World:
         return Trust.of(self.trust_list(keys))
 
     def trust_document(self, content: TrustList | None = None) -> bytes:
-        draft = trust_list.draft(content or self.trust_list())
-        signers = self.roots[:2]
-        return trust_list.assemble(
-            draft, {root.public: root.sign(root.key_id, [draft.signing_input(root.public)])[0] for root in signers}
-        )
+        return sign_list(trust_list.draft(content or self.trust_list()), self.roots[:2])
 
     def credential(self, device: DeviceKey, **changes: object) -> Credential:
         credential = Credential(
@@ -83,17 +83,18 @@ class World:
             assurance=ChipAssurance.CHALLENGE,
             vct=card_type(self.issuer),
             claims={"name": "测试", "birthdate": "1990-01-01", "card_number": "TEST00018"},
+            region=REGION,
         )
         return replace(credential, **changes)  # type: ignore[arg-type]
 
     def compact(self, credential: Credential, signer: EphemeralSigner | None = None) -> bytes:
         signer = signer or self.credential_key
-        draft = cwt.draft(credential, bytes.fromhex(signer.key_id))
+        draft = cwt.draft(credential, bytes.fromhex(signer.key_id), signer.algorithm)
         return draft.complete(signer.sign(signer.key_id, [draft.signing_input])[0])
 
     def selective(self, credential: Credential, signer: EphemeralSigner | None = None) -> str:
         signer = signer or self.credential_key
-        draft = sd_jwt.draft(credential, signer.key_id, lambda: secrets.token_bytes(16))
+        draft = sd_jwt.draft(credential, signer.key_id, lambda: secrets.token_bytes(16), signer.algorithm)
         return draft.complete(signer.sign(signer.key_id, [draft.signing_input])[0])
 
     def status_token(
@@ -117,6 +118,7 @@ class World:
             seconds(start),
             seconds(start + timedelta(days=1)),
             60,
+            algorithm=signer.algorithm,
         )
         return str(draft.complete(signer.sign(signer.key_id, [draft.signing_input])[0]))
 

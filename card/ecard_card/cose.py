@@ -1,4 +1,4 @@
-"""COSE_Sign1 (RFC 9052 §4.2) and the COSE_Key of a P-256 key (RFC 9053 §7.1.1): bytes only, no cryptography.
+"""COSE_Sign1 (RFC 9052 §4.2) and the COSE_Key of a P-256 or SM2 key (RFC 9053 §7.1.1): bytes only, no cryptography.
 
 Our messages are strict: tag 18, everything in the protected header, an empty unprotected map, a 64-byte signature.
 """
@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from ecard_card import cbor
+from ecard_card.algorithm import COSE_ALGORITHM, COSE_CURVE, Algorithm
 from ecard_card.errors import InvalidInput
 
 #: ECDSA with P-256 and SHA-256, fully specified (RFC 9864); the older ES256 (-7) is deprecated in COSE.
-ALG_ESP256: Final = -9
+ALG_ESP256: Final = COSE_ALGORITHM[Algorithm.ES256]
+#: Algorithms of the messages we read, by their number: those whose signature has 64 bytes.
+ALGORITHMS: Final = {COSE_ALGORITHM[algorithm]: algorithm for algorithm in (Algorithm.ES256, Algorithm.SM2)}
 
 HEADER_ALG: Final = 1
 HEADER_KID: Final = 4
@@ -86,18 +89,18 @@ def decode_sign1(data: bytes, *, limit: int = 4096) -> Sign1:
 
 
 def compress_point(point: bytes) -> bytes:
-    """A P-256 point (SEC1 §2.3.3, 33 or 65 bytes) in its 33-byte form; `InvalidInput` `bad_cose_key` for others."""
+    """A point (SEC1 §2.3.3, 33 or 65 bytes) in its 33-byte form; `InvalidInput` `bad_cose_key` for others."""
     if len(point) == 65 and point[0] == 4:
         return (b"\x03" if point[64] & 1 else b"\x02") + point[1:33]
     if len(point) == 33 and point[0] in (2, 3):
         return point
-    raise InvalidInput("bad_cose_key", "not a SEC1 point of P-256")
+    raise InvalidInput("bad_cose_key", "not a SEC1 point")
 
 
-def cose_key(point: bytes) -> dict[int, object]:
-    """COSE_Key of a P-256 point (33 or 65 bytes SEC1): kty EC2, crv P-256, x, and y as its sign bit only."""
+def cose_key(point: bytes, algorithm: Algorithm = Algorithm.ES256) -> dict[int, object]:
+    """COSE_Key of a point (33 or 65 bytes SEC1): kty EC2, the curve of ES256 or SM2, x, and y as its sign bit only."""
     compressed = compress_point(point)
-    return {1: 2, -1: 1, -2: compressed[1:], -3: compressed[0] == 3}
+    return {1: 2, -1: COSE_CURVE[algorithm], -2: compressed[1:], -3: compressed[0] == 3}
 
 
 def _bytes(content: bytes) -> bytes:

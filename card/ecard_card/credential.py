@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from ecard_card.algorithm import Algorithm
 from ecard_card.card import ChipAssurance
 from ecard_card.errors import InvalidInput
+from ecard_card.region import is_region
 
 #: Claims about the holder and the card, each disclosable by itself (SD-JWT VC only).
 DISCLOSABLE: Final = frozenset(
@@ -16,11 +18,13 @@ DISCLOSABLE: Final = frozenset(
         "birthdate",
         "personal_administrative_number",
         "card_number",
-        "card_issuing_region",
         "expiry_date",
         "chip_ref",
     }
 )
+
+#: What a device may sign with. SM2 device keys have the user id `1234567812345678`.
+DEVICE_ALGORITHMS: Final = frozenset({Algorithm.ES256, Algorithm.SM2})
 
 #: A NumericDate beyond this (the year 5138) is nonsense or an attack on arithmetic.
 MAX_NUMERIC_DATE: Final = 100_000_000_000
@@ -61,7 +65,8 @@ class StatusRef:
 class Credential:
     """What an issuer says of one card to one device key. Times are NumericDate (seconds since 1970, UTC).
 
-    `credential_id` is 16 random bytes (the `cti` of the CWT), `device_key` an uncompressed SEC1 point of P-256.
+    `credential_id` is 16 random bytes (the `cti` of the CWT), `device_key` an uncompressed SEC1 point of the curve of
+    `device_algorithm`, `region` the card's issuing region (six digits, GB/T 2260), said in the open.
     Raises `InvalidInput` `bad_credential` where a part cannot be right.
     """
 
@@ -74,12 +79,18 @@ class Credential:
     assurance: ChipAssurance
     vct: str
     claims: Mapping[str, str] = field(repr=False)
+    region: str
+    device_algorithm: Algorithm = Algorithm.ES256
 
     def __post_init__(self) -> None:
         if len(self.credential_id) != 16:
             raise InvalidInput("bad_credential", "a credential id has 16 bytes")
         if len(self.device_key) != 65 or self.device_key[0] != 4:
-            raise InvalidInput("bad_credential", "the device key is not an uncompressed point of P-256")
+            raise InvalidInput("bad_credential", "the device key is not an uncompressed point")
+        if self.device_algorithm not in DEVICE_ALGORITHMS:
+            raise InvalidInput("bad_credential", "no algorithm of device keys")
+        if not is_region(self.region):
+            raise InvalidInput("bad_credential", "a region is six digits")
         if not 0 <= self.issued_at < self.expires_at <= MAX_NUMERIC_DATE:
             raise InvalidInput("bad_credential", "a credential expires after it was issued")
         if not self.issuer or not self.vct:

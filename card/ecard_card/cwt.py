@@ -1,7 +1,8 @@
 """The compact twin of the credential for offline codes: a CWT (RFC 8392) in a COSE_Sign1.
 
-It says no name and no number: which device key (cnf, RFC 8747), until when, how the chip was proven, and where
-the status stands. The signature covers the text `ecard-cred-1` too, so it can pass for nothing else we sign.
+It says no name and no number: which device key (cnf, RFC 8747), until when, how the chip was proven, where the
+status stands, and the region of issue, for which not every issuer may sign. The signature covers the text
+`ecard-cred-1` too, so it can pass for nothing else we sign.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ecard_card import cbor, cose
+from ecard_card.algorithm import COSE_ALGORITHM, Algorithm
 from ecard_card.card import ChipAssurance
 from ecard_card.credential import MAX_NUMERIC_DATE, Credential
 from ecard_card.errors import InvalidInput
+from ecard_card.region import MAX_REGION, to_number
 
 EXTERNAL_AAD: Final = b"ecard-cred-1"
 
@@ -23,7 +26,9 @@ CLAIM_CTI: Final = 7
 CLAIM_CNF: Final = 8
 CLAIM_STATUS: Final = -70001  # [list id, index]; the list's URI comes from the trust list
 CLAIM_ASSURANCE: Final = -70002  # 0..3, see ChipAssurance
+CLAIM_REGION: Final = -70003  # the six digits as one number
 
+_DEVICE_ALGORITHM: Final = {b"\x01": Algorithm.ES256, b"\x3a\x00\x01\x00\x00": Algorithm.SM2}
 _ASSURANCE: Final = {level.value: level for level in ChipAssurance}
 _LIMIT: Final = 1024
 
@@ -44,19 +49,23 @@ class UnsignedCwt:
         return cose.encode_sign1(self.protected, self.payload, signature)
 
 
-def draft(credential: Credential, kid: bytes) -> UnsignedCwt:
-    """The unsigned CWT of `credential`; `kid` is four bytes. Raises `InvalidInput` `bad_cwt` for another length."""
+def draft(credential: Credential, kid: bytes, algorithm: Algorithm = Algorithm.ES256) -> UnsignedCwt:
+    """The unsigned CWT of `credential`, for a key of `algorithm` whose `kid` is four bytes.
+
+    Raises `InvalidInput` `bad_cwt` for another length.
+    """
     if len(kid) != 4:
         raise InvalidInput("bad_cwt", "a key id has four bytes")
     payload = {
         CLAIM_EXP: credential.expires_at,
         CLAIM_IAT: credential.issued_at,
         CLAIM_CTI: credential.credential_id,
-        CLAIM_CNF: {1: cose.cose_key(credential.device_key)},
+        CLAIM_CNF: {1: cose.cose_key(credential.device_key, credential.device_algorithm)},
         CLAIM_STATUS: [credential.status.list_id, credential.status.index],
         CLAIM_ASSURANCE: int(credential.assurance),
+        CLAIM_REGION: to_number(credential.region),
     }
-    protected = cose.encode_protected({cose.HEADER_ALG: cose.ALG_ESP256, cose.HEADER_KID: kid})
+    protected = cose.encode_protected({cose.HEADER_ALG: COSE_ALGORITHM[algorithm], cose.HEADER_KID: kid})
     return UnsignedCwt(protected, cbor.encode(payload))
 
 
@@ -71,30 +80,38 @@ class CwtCredential(NamedTuple):
     status_list: int
     status_index: int
     assurance: ChipAssurance
+    region: str
+    algorithm: Algorithm  # of the issuer's signature
+    device_algorithm: Algorithm
     signing_input: bytes
     signature: bytes
 
 
 def parse(data: bytes) -> CwtCredential:
-    """Reads the credential strictly: these two headers, these six claims, nothing else.
+    """Reads the credential strictly: these two headers, these seven claims, nothing else.
 
-    Raises `InvalidInput` `bad_cwt`, or `algorithm_not_allowed` where it is well-formed but not signed by ESP256.
+    Raises `InvalidInput` `bad_cwt`, or `algorithm_not_allowed` where it is well-formed and signed by neither ESP256
+    nor SM2.
     """
     try:
         protected, payload, signature = cose.split_sign1(data, limit=_LIMIT)
     except InvalidInput as error:
         raise InvalidInput("bad_cwt", error.detail) from None
-    if len(protected) != 9 or protected[:5] != _PROTECTED:
+    algorithm = _PROTECTED.get(protected[:-4])
+    if algorithm is None:
         raise _header_fault(data)
     match = _CLAIMS.fullmatch(payload)
     if match is None:
-        raise InvalidInput("bad_cwt", "not the six claims of a credential in deterministic CBOR")
-    expires, issued, credential_id, x, sign, list_id, index, level = match.groups()
+        raise InvalidInput("bad_cwt", "not the seven claims of a credential in deterministic CBOR")
+    expires, issued, credential_id, curve, x, sign, list_id, index, level, place = match.groups()
     expires_at, issued_at = cbor.uint(expires), cbor.uint(issued)
     if not issued_at < expires_at <= MAX_NUMERIC_DATE:
         raise InvalidInput("bad_cwt", "iat and exp do not make sense")
+    region = cbor.uint(place)
+    if region > MAX_REGION:
+        raise InvalidInput("bad_cwt", "a region has six digits")
     return CwtCredential(
-        protected[5:],
+        protected[-4:],
         issued_at,
         expires_at,
         credential_id,
@@ -102,27 +119,35 @@ def parse(data: bytes) -> CwtCredential:
         cbor.uint(list_id),
         cbor.uint(index),
         _ASSURANCE[level[0]],
+        f"{region:06d}",
+        algorithm,
+        _DEVICE_ALGORITHM[curve],
         cose.signing_input(protected, payload, EXTERNAL_AAD),
         signature,
     )
 
 
-#: The protected header {1: -9, 4: h'…4 bytes…'} up to the key id.
-_PROTECTED: Final = b"\xa2\x01\x28\x04\x44"
+#: The protected headers {1: -9, 4: h'…4 bytes…'} and {1: -65537, 4: h'…4 bytes…'} up to the key id.
+_PROTECTED: Final = {
+    b"\xa2\x01\x28\x04\x44": Algorithm.ES256,
+    b"\xa2\x01\x3a\x00\x01\x00\x00\x04\x44": Algorithm.SM2,
+}
 
 # Deterministic CBOR leaves each set of claims one spelling only, so the whole payload is one pattern.
 _CLAIMS: Final = re.compile(
-    rb"\xa6"
+    rb"\xa7"
     rb"\x04"
     + cbor.UINT64  # exp
     + rb"\x06"
     + cbor.UINT64  # iat
     + rb"\x07\x50(.{16})"  # cti
-    rb"\x08\xa1\x01\xa4\x01\x02\x20\x01\x21\x58\x20(.{32})\x22([\xf4\xf5])"  # cnf: {1: {1: 2, -1: 1, -2: x, -3: sign}}
+    # cnf: {1: {1: 2, -1: 1 (P-256) or -65537 (SM2), -2: x, -3: sign}}
+    rb"\x08\xa1\x01\xa4\x01\x02\x20(\x01|\x3a\x00\x01\x00\x00)\x21\x58\x20(.{32})\x22([\xf4\xf5])"
     rb"\x3a\x00\x01\x11\x70\x82"
     + cbor.UINT32
     + cbor.UINT32  # -70001 status
-    + rb"\x3a\x00\x01\x11\x71([\x00-\x03])",  # -70002 chip assurance
+    + rb"\x3a\x00\x01\x11\x71([\x00-\x03])"  # -70002 chip assurance
+    rb"\x3a\x00\x01\x11\x72" + cbor.UINT32,  # -70003 region
     re.DOTALL,
 )
 
@@ -133,6 +158,6 @@ def _header_fault(data: bytes) -> InvalidInput:
         headers = cose.decode_sign1(data, limit=_LIMIT).headers
     except InvalidInput as error:
         return InvalidInput("bad_cwt", error.detail)
-    if headers.get(cose.HEADER_ALG) != cose.ALG_ESP256:
-        return InvalidInput("algorithm_not_allowed", "only ESP256 signs a credential")
+    if headers.get(cose.HEADER_ALG) not in tuple(cose.ALGORITHMS):
+        return InvalidInput("algorithm_not_allowed", "only ESP256 and SM2 sign a credential")
     return InvalidInput("bad_cwt", "want the headers alg and kid, a key id of four bytes, nothing else")

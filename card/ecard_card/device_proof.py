@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from ecard_card import jose
+from ecard_card.algorithm import Algorithm
 from ecard_card.errors import InvalidInput
 
 PROOF_TYPE: Final = "ecard-device-proof+jwt"
@@ -18,10 +19,11 @@ MAX_PROOF: Final = 4096
 TOLERANCE: Final = 60
 
 
-def draft(issuer: str, enrolment_id: str, issued_at: int) -> jose.UnsignedJws:
-    """The proof before its signature. `issuer` is the issuer's URL, `issued_at` a NumericDate."""
+def draft(issuer: str, enrolment_id: str, issued_at: int, algorithm: Algorithm = Algorithm.ES256) -> jose.UnsignedJws:
+    """The proof before the signature of a device key of `algorithm`. `issuer` is the issuer's URL, `issued_at` a
+    NumericDate."""
     claims = {"aud": issuer, "nonce": enrolment_id, "iat": issued_at}
-    return jose.UnsignedJws(jose.compact_signing_input({"alg": "ES256", "typ": PROOF_TYPE}, claims))
+    return jose.UnsignedJws(jose.compact_signing_input({"alg": algorithm.value, "typ": PROOF_TYPE}, claims))
 
 
 def parse(proof: str, *, issuer: str, enrolment_id: str, now: int) -> jose.CompactJws:

@@ -52,6 +52,14 @@ class RuleViolation(EcardError):
     """Understood and allowed to ask, but the rules of the card's life forbid it now."""
 
 
+class ApprovalNeeded(EcardError):
+    """The caller may ask for this, and other people must agree first: `request_id` names what they are asked."""
+
+    def __init__(self, code: str, detail: str = "", *, request_id: str) -> None:
+        super().__init__(code, detail)
+        self.request_id = request_id
+
+
 class ChipFault(EcardError):
     """The chip or its reader did not answer as a genuine chip does. Never leads to a binding."""
 

@@ -16,11 +16,17 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
+from ecard_card.algorithm import JWK_CURVE, Algorithm
 from ecard_card.errors import InvalidInput
 
 _HEADER_MEMBERS: Final = frozenset({"alg", "typ", "kid", "x5c"})
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
-_THUMBPRINT_MEMBERS: Final = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n"), "OKP": ("crv", "kty", "x")}
+_THUMBPRINT_MEMBERS: Final = {
+    "EC": ("crv", "kty", "x", "y"),
+    "RSA": ("e", "kty", "n"),
+    "OKP": ("crv", "kty", "x"),
+    "AKP": ("alg", "kty", "pub"),  # RFC 9964 §6
+}
 
 
 @dataclass(slots=True)  # not frozen: several are made in each check, and freezing costs a microsecond each
@@ -32,9 +38,19 @@ class CompactJws:
     signature: bytes = field(repr=False)
     signing_input: bytes = field(repr=False)
 
+    @property
+    def algorithm(self) -> Algorithm:
+        """What the header says it was signed with."""
+        return Algorithm.SM2 if self.header.get("alg") == "SM2" else Algorithm.ES256
+
+
+_ALGORITHMS: Final = ("ES256", "SM2")
+
 
 def parse_compact(token: str, *, typ: str, limit: int = 65536) -> CompactJws:
-    """Reads an ES256 JWS of at most `limit` characters whose `typ` is exactly `typ`.
+    """Reads a JWS of at most `limit` characters, signed by ES256 or SM2, whose `typ` is exactly `typ`.
+
+    Which of the two is for the caller to compare with the key that judges it: a header never chooses an algorithm.
 
     Raises `InvalidInput`: `bad_jws` (form, encoding, or a header member other than alg, typ, kid and x5c),
     `wrong_type`, `algorithm_not_allowed`.
@@ -43,8 +59,8 @@ def parse_compact(token: str, *, typ: str, limit: int = 65536) -> CompactJws:
         raise InvalidInput("bad_jws", "not three parts of the allowed size")
     head, body, tail = token.split(".")
     header = _read_header(head) if len(head) > _SHORT_HEADER else _short_header(head)
-    if header.get("alg") != "ES256":
-        raise InvalidInput("algorithm_not_allowed", "only ES256 is allowed")
+    if header.get("alg") not in _ALGORITHMS:
+        raise InvalidInput("algorithm_not_allowed", "only ES256 and SM2 are allowed")
     if header.get("typ") != typ:
         raise InvalidInput("wrong_type", "a token of another type")
     try:
@@ -200,26 +216,74 @@ def b64url_decode(text: str) -> bytes:
         raise InvalidInput("bad_base64url", "not canonical base64url without padding") from None
 
 
-def public_jwk(x: bytes, y: bytes) -> dict[str, str]:
-    """The JWK of a P-256 public key (RFC 7518 §6.2.1); `x` and `y` are 32 bytes each."""
-    return {"kty": "EC", "crv": "P-256", "x": b64url_encode(x), "y": b64url_encode(y)}
+def public_jwk(x: bytes, y: bytes, algorithm: Algorithm = Algorithm.ES256) -> dict[str, str]:
+    """The JWK of a public key on P-256 (RFC 7518 §6.2.1) or, with `crv` SM2, for SM2; `x` and `y` are 32 bytes each."""
+    return {"kty": "EC", "crv": JWK_CURVE[algorithm], "x": b64url_encode(x), "y": b64url_encode(y)}
+
+
+def jwk_of(public: bytes, algorithm: Algorithm = Algorithm.ES256) -> dict[str, str]:
+    """The public JWK of a key in our own form.
+
+    ES256 and SM2: a 65-byte SEC1 point (`public_jwk`). ML-DSA-65: its 1952 bytes, as `AKP` (RFC 9964 §3). Raises
+    `InvalidInput` `bad_jwk` for other forms.
+    """
+    if algorithm is Algorithm.ML_DSA_65:
+        if len(public) != _ML_DSA_65_BYTES:
+            raise InvalidInput("bad_jwk", "a public key of ML-DSA-65 has 1952 bytes")
+        return {"kty": "AKP", "alg": algorithm.value, "pub": b64url_encode(public)}
+    if len(public) != 65 or public[0] != 4:
+        raise InvalidInput("bad_jwk", "not an uncompressed point")
+    return public_jwk(public[1:33], public[33:], algorithm)
+
+
+_ML_DSA_65_BYTES: Final = 1952
 
 
 def parse_public_jwk(value: object) -> bytes:
-    """The 65-byte SEC1 point of a P-256 public JWK; whether it lies on the curve is not judged.
+    """The 65-byte SEC1 point of a P-256 public JWK, as `parse_jwk` reads it; other keys are refused."""
+    algorithm, point = parse_jwk(value)
+    if algorithm is not Algorithm.ES256:
+        raise InvalidInput("bad_jwk", "not a P-256 JWK")
+    return point
+
+
+def parse_jwk(value: object) -> tuple[Algorithm, bytes]:
+    """What algorithm a public JWK is for, and the key as `jwk_of` takes it; no point is tried on its curve.
 
     Raises `InvalidInput` `bad_jwk`, also for a JWK with private members. Other members (`kid`, `use`) are ignored.
     """
-    if not isinstance(value, dict) or value.get("kty") != "EC" or value.get("crv") != "P-256":
-        raise InvalidInput("bad_jwk", "not a P-256 JWK")
+    if not isinstance(value, dict):
+        raise InvalidInput("bad_jwk", "not a JWK")
     if not _PRIVATE_MEMBERS.isdisjoint(value):
         raise InvalidInput("bad_jwk", "a JWK with private members must never be sent")
-    x, y = value.get("x"), value.get("y")
+    if value.get("kty") == "AKP":
+        return Algorithm.ML_DSA_65, _parse_akp(value)
+    curve, x, y = value.get("crv"), value.get("x"), value.get("y")
+    algorithm = _BY_CURVE.get(curve) if type(curve) is str else None
+    if value.get("kty") != "EC" or algorithm is None:
+        raise InvalidInput("bad_jwk", "not a key of an algorithm known here")
     # 43 characters are 32 bytes, leading zeros included (RFC 7518 §6.2.1.2).
     if type(x) is not str or type(y) is not str or len(x) != 43 or len(y) != 43:
         raise InvalidInput("bad_jwk", "x and y are not 32 bytes each")
+    return algorithm, b"\x04" + _jwk_bytes(x) + _jwk_bytes(y)
+
+
+_BY_CURVE: Final = {curve: algorithm for algorithm, curve in JWK_CURVE.items()}
+
+
+def _parse_akp(value: Mapping[str, object]) -> bytes:
+    pub = value.get("pub")
+    if value.get("alg") != Algorithm.ML_DSA_65 or type(pub) is not str or len(pub) > 2 * _ML_DSA_65_BYTES:
+        raise InvalidInput("bad_jwk", "an AKP key that is none of ML-DSA-65")
+    public = _jwk_bytes(pub)
+    if len(public) != _ML_DSA_65_BYTES:
+        raise InvalidInput("bad_jwk", "a public key of ML-DSA-65 has 1952 bytes")
+    return public
+
+
+def _jwk_bytes(text: str) -> bytes:
     try:
-        return b"\x04" + b64url_decode(x) + b64url_decode(y)
+        return b64url_decode(text)
     except InvalidInput as error:
         raise InvalidInput("bad_jwk", error.detail) from None
 
@@ -232,11 +296,11 @@ def thumbprint(jwk: Mapping[str, str]) -> bytes:
     return hashlib.sha256(dump_json({name: jwk[name] for name in members})).digest()
 
 
-def key_id(point: bytes) -> str:
-    """Our key id: the first eight hex digits of the thumbprint of a P-256 key, given as 65-byte SEC1 point.
+def key_id_of(jwk: Mapping[str, str]) -> str:
+    """Our key id: the first eight hex digits of the thumbprint. Short enough for a code; two keys may share one."""
+    return thumbprint(jwk).hex()[:8]
 
-    Short enough for a code. Two keys may share one; a verifier tries them all.
-    """
-    if len(point) != 65 or point[0] != 4:
-        raise InvalidInput("bad_jwk", "not an uncompressed point of P-256")
-    return thumbprint(public_jwk(point[1:33], point[33:])).hex()[:8]
+
+def key_id(public: bytes, algorithm: Algorithm = Algorithm.ES256) -> str:
+    """`key_id_of` a key in the form that `jwk_of` takes. Raises `InvalidInput` `bad_jwk`."""
+    return key_id_of(jwk_of(public, algorithm))

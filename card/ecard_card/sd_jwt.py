@@ -1,4 +1,4 @@
-"""The e-card as SD-JWT VC with key binding (RFC 9901, draft-ietf-oauth-sd-jwt-vc-25), ES256.
+"""The e-card as SD-JWT VC with key binding (RFC 9901, draft-ietf-oauth-sd-jwt-vc-25), signed by ES256 or SM2.
 
 Form: `<issuer-signed JWT>~<disclosure>~…~` and, when presented, a key-binding JWT at the end. Reading is pure: it
 says what a token claims; whether its two signatures hold is for `ecard_keys` and `ecard_verifier`.
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ecard_card import disclosure, jose
+from ecard_card.algorithm import Algorithm
 from ecard_card.credential import MAX_NUMERIC_DATE, Credential
 from ecard_card.errors import InvalidInput
 from ecard_card.jose import CompactJws
@@ -19,8 +20,10 @@ from ecard_card.jose import CompactJws
 TYP: Final = "dc+sd-jwt"
 TYP_KEY_BINDING: Final = "kb+jwt"
 
+#: The region of issue: in the open, because the issuer must be allowed to sign for it.
+CLAIM_REGION: Final = "card_issuing_region"
 #: Claims that an SD-JWT VC never discloses selectively (draft-ietf-oauth-sd-jwt-vc-25 §2.2.2), or by halves.
-_NEVER_HIDDEN: Final = ("iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status")
+_NEVER_HIDDEN: Final = ("iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status", CLAIM_REGION)
 _KEY_BINDING_MEMBERS: Final = frozenset({"iat", "aud", "nonce", "sd_hash"})
 _ABSENT: Final = object()
 _MIN_SALT_BYTES: Final = 16
@@ -40,8 +43,10 @@ class UnsignedSdJwt:
         return "~".join((jws, *self.disclosures, ""))
 
 
-def draft(credential: Credential, kid: str, salt: Callable[[], bytes]) -> UnsignedSdJwt:
-    """The unsigned SD-JWT VC of `credential`, every one of its `claims` selectively disclosable.
+def draft(
+    credential: Credential, kid: str, salt: Callable[[], bytes], algorithm: Algorithm = Algorithm.ES256
+) -> UnsignedSdJwt:
+    """The unsigned SD-JWT VC of `credential` for a key of `algorithm`, all of its `claims` selectively disclosable.
 
     `salt` gives 16 or more fresh random bytes at each call. The CWT's id is left out: two presentations of one
     holder are to have nothing in common but what the holder shows.
@@ -52,7 +57,6 @@ def draft(credential: Credential, kid: str, salt: Callable[[], bytes]) -> Unsign
         if len(random) < _MIN_SALT_BYTES:
             raise InvalidInput("bad_sd_jwt", "a salt has at least 128 bits (RFC 9901 §9.3)")
         disclosures.append(disclosure.encode(random, name, value))
-    point = credential.device_key
     payload = {
         "iss": credential.issuer,
         "vct": credential.vct,
@@ -60,14 +64,15 @@ def draft(credential: Credential, kid: str, salt: Callable[[], bytes]) -> Unsign
         "iat": credential.issued_at,
         "nbf": credential.issued_at,
         "exp": credential.expires_at,
-        "cnf": {"jwk": jose.public_jwk(point[1:33], point[33:])},
+        "cnf": {"jwk": jose.jwk_of(credential.device_key, credential.device_algorithm)},
         "status": {"status_list": {"idx": credential.status.index, "uri": credential.status.uri}},
         "chip_assurance": credential.assurance.label,
+        CLAIM_REGION: credential.region,
         # Sorted by digest, so that their order tells nothing of the claims (RFC 9901 §4.2.4.1).
         "_sd": sorted(map(disclosure.digest, disclosures)),
         "_sd_alg": "sha-256",
     }
-    header = {"alg": "ES256", "typ": TYP, "kid": kid}
+    header = {"alg": algorithm.value, "typ": TYP, "kid": kid}
     return UnsignedSdJwt(jose.compact_signing_input(header, payload), tuple(disclosures))
 
 
@@ -127,15 +132,19 @@ class UnsignedKeyBinding:
         return f"{self.presentation}{self.signing_input.decode()}.{jose.b64url_encode(signature)}"
 
 
-def key_binding_input(presentation: str, *, audience: str, nonce: str, issued_at: int) -> UnsignedKeyBinding:
+def key_binding_input(
+    presentation: str, *, audience: str, nonce: str, issued_at: int, algorithm: Algorithm = Algorithm.ES256
+) -> UnsignedKeyBinding:
     """The key binding (RFC 9901 §4.3) of `presentation`, which ends in `~`, for one verifier and one nonce.
+
+    `algorithm` is that of the device key.
 
     Raises `InvalidInput` `bad_sd_jwt` where `presentation` already has a key binding, or is none.
     """
     if not presentation.endswith("~"):
         raise InvalidInput("bad_sd_jwt", "a presentation without key binding ends in ~")
     payload = {"iat": issued_at, "aud": audience, "nonce": nonce, "sd_hash": disclosure.digest(presentation)}
-    signing_input = jose.compact_signing_input({"alg": "ES256", "typ": TYP_KEY_BINDING}, payload)
+    signing_input = jose.compact_signing_input({"alg": algorithm.value, "typ": TYP_KEY_BINDING}, payload)
     return UnsignedKeyBinding(presentation, signing_input)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ecard_card import cbor, cose, jose
+from ecard_card.algorithm import COSE_ALGORITHM, Algorithm
 from ecard_card.credential import MAX_NUMERIC_DATE, Unsigned
 from ecard_card.errors import InvalidInput
 from ecard_card.status_list import StatusList
@@ -56,9 +57,18 @@ class _UnsignedStatusCwt:
 
 
 def jwt_draft(
-    uri: str, statuses: StatusList, kid: str, issued_at: int, expires_at: int, ttl: int, *, level: int = 6
+    uri: str,
+    statuses: StatusList,
+    kid: str,
+    issued_at: int,
+    expires_at: int,
+    ttl: int,
+    *,
+    level: int = 6,
+    algorithm: Algorithm = Algorithm.ES256,
 ) -> Unsigned:
-    """The unsigned JWT form; `complete` gives text. `uri` is where the list is served, `level` is zlib's."""
+    """The unsigned JWT form; `complete` gives text. `uri` is where the list is served, `level` is zlib's, `algorithm`
+    the signing key's."""
     _check_times(issued_at, expires_at, ttl)
     payload = {
         "sub": uri,
@@ -67,11 +77,19 @@ def jwt_draft(
         "ttl": ttl,
         "status_list": {"bits": statuses.bits, "lst": jose.b64url_encode(statuses.compressed(level))},
     }
-    return jose.UnsignedJws(jose.compact_signing_input({"alg": "ES256", "kid": kid, "typ": TYP_JWT}, payload))
+    return jose.UnsignedJws(jose.compact_signing_input({"alg": algorithm.value, "kid": kid, "typ": TYP_JWT}, payload))
 
 
 def cwt_draft(
-    uri: str, statuses: StatusList, kid: bytes, issued_at: int, expires_at: int, ttl: int, *, level: int = 6
+    uri: str,
+    statuses: StatusList,
+    kid: bytes,
+    issued_at: int,
+    expires_at: int,
+    ttl: int,
+    *,
+    level: int = 6,
+    algorithm: Algorithm = Algorithm.ES256,
 ) -> Unsigned:
     """The unsigned CWT form; `complete` gives bytes, a COSE_Sign1 with tag 18."""
     _check_times(issued_at, expires_at, ttl)
@@ -82,7 +100,7 @@ def cwt_draft(
         _TTL: ttl,
         _STATUS_LIST: {"bits": statuses.bits, "lst": statuses.compressed(level)},
     }
-    headers = {cose.HEADER_ALG: cose.ALG_ESP256, cose.HEADER_KID: kid, cose.HEADER_TYP: TYP_CWT}
+    headers = {cose.HEADER_ALG: COSE_ALGORITHM[algorithm], cose.HEADER_KID: kid, cose.HEADER_TYP: TYP_CWT}
     return _UnsignedStatusCwt(cose.encode_protected(headers), cbor.encode(payload))
 
 
@@ -94,6 +112,7 @@ class SealedStatusToken:
     """
 
     kid: str
+    algorithm: Algorithm
     signing_input: bytes
     signature: bytes
     payload: bytes
@@ -142,7 +161,7 @@ def sealed_jwt(token: str) -> SealedStatusToken:
     kid = jws.header.get("kid")
     if type(kid) is not str or not kid:
         raise InvalidInput("bad_status_token", "kid is missing")
-    return SealedStatusToken(kid, jws.signing_input, jws.signature, jws.payload, is_jwt=True)
+    return SealedStatusToken(kid, jws.algorithm, jws.signing_input, jws.signature, jws.payload, is_jwt=True)
 
 
 def sealed_cwt(data: bytes) -> SealedStatusToken:
@@ -155,14 +174,17 @@ def sealed_cwt(data: bytes) -> SealedStatusToken:
     except InvalidInput as error:
         raise InvalidInput("bad_status_token", error.detail) from None
     headers = message.headers
-    if headers.get(cose.HEADER_ALG) != cose.ALG_ESP256:
-        raise InvalidInput("algorithm_not_allowed", "only ESP256 signs a status list")
+    number = headers.get(cose.HEADER_ALG)
+    algorithm = cose.ALGORITHMS.get(number) if type(number) is int else None
+    if algorithm is None:
+        raise InvalidInput("algorithm_not_allowed", "only ESP256 and SM2 sign a status list")
     if headers.get(cose.HEADER_TYP) != TYP_CWT:
         raise InvalidInput("wrong_type", "not a status list token")
     kid = headers.get(cose.HEADER_KID)
     if type(kid) is not bytes or not 1 <= len(kid) <= 32 or len(headers) != 3:
         raise InvalidInput("bad_status_token", "want the headers alg, kid and typ, and nothing else")
-    return SealedStatusToken(kid.hex(), message.signing_input(), message.signature, message.payload, is_jwt=False)
+    signed = (message.signing_input(), message.signature, message.payload)
+    return SealedStatusToken(kid.hex(), algorithm, *signed, is_jwt=False)
 
 
 def parse_jwt(token: str) -> StatusToken:

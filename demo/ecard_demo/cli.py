@@ -44,8 +44,9 @@ def run(args: argparse.Namespace) -> int:
         places = stack.enter_context(services.running(folder, authority, stage.now()))
         teller.services(places)
         issuer = stack.enter_context(ECardClient(places.issuer_url, places.operator_token))
+        keeper = stack.enter_context(ECardClient(places.issuer_url, places.second_operator_token))
         verifier = stack.enter_context(ECardClient(places.verifier_url, places.counter_token))
-        desk = stage.Desk(issuer, places.issuer_url)
+        desk = stage.Desk(issuer, places.issuer_url, keeper)
         story = Story(places, authority, desk, stage.Counter(verifier, places, folder), stage.Phone())
         steps: list[dict[str, Any]] = []
         for number, step in enumerate(story.play(), 1):

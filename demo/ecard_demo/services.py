@@ -23,10 +23,11 @@ from ecard_card.errors import Unavailable
 from ecard_issuer.assembly import build
 from ecard_issuer.chip.simulator import ChipAuthority
 from ecard_issuer.config import load
-from ecard_keys.trust_list import TrustRoot
-from ecard_verifier.bundle import root_to_json
+from ecard_keys.trust.root import TrustRoot, root_to_json
 from ecard_verifier.callers import Role
 
+#: The one verifier hears of every list at once; a real one that works offline keeps a list for a day.
+CACHE_SECONDS: Final = 1
 REGION: Final = "000000"  # where no card was ever issued
 _HOST: Final = "127.0.0.1"
 _START: Final = 30.0  # seconds
@@ -44,6 +45,7 @@ class Services:
     root: TrustRoot
     verifier_data: Path
     operator_token: str = field(repr=False)
+    second_operator_token: str = field(repr=False)
     counter_token: str = field(repr=False)
 
 
@@ -64,8 +66,9 @@ def running(folder: Path, authority: ChipAuthority, now: datetime) -> Iterator[S
         "ECARD_REGIONS": REGION,
         "ECARD_ALLOW_TEST_CHIPS": "true",
         "ECARD_CHIP_ANCHORS": str(anchors),
+        "ECARD_VERIFIER_CACHE_SECONDS": str(CACHE_SECONDS),
     }
-    root, operator, counter, follower = _found_authority(issuer, now)
+    root, operator, keeper, counter, follower = _found_authority(issuer, now)
     callers = [{"name": "counter 7", "role": "counter", "sha256": hashlib.sha256(counter.encode()).hexdigest()}]
     verifier = {
         "ECARD_VERIFIER_DATA": str(folder / "verifier"),
@@ -81,7 +84,7 @@ def running(folder: Path, authority: ChipAuthority, now: datetime) -> Iterator[S
     with _process("issuer", issuer, folder) as first, _process("verifier", verifier, folder) as second:
         _ready(first, f"{issuer_url}/.well-known/ecard-trust-list", folder / "issuer.log")
         _ready(second, f"{verifier_url}/health/ready", folder / "verifier.log")
-        yield Services(issuer_url, verifier_url, root, folder / "verifier", operator, counter)
+        yield Services(issuer_url, verifier_url, root, folder / "verifier", operator, keeper, counter)
 
 
 def until(probe: Callable[[], _Seen], good: Callable[[_Seen], bool], seconds: float = 5.0) -> _Seen:
@@ -94,16 +97,18 @@ def until(probe: Callable[[], _Seen], good: Callable[[_Seen], bool], seconds: fl
         time.sleep(_TICK / 4)
 
 
-def _found_authority(environment: Mapping[str, str], now: datetime) -> tuple[TrustRoot, str, str, str]:
-    """First start, done here: keys, root, and a token each for the desk, the counter and the verifier's feed."""
+def _found_authority(environment: Mapping[str, str], now: datetime) -> tuple[TrustRoot, str, str, str, str]:
+    """First start, done here: keys, root, and a token each for the desk, a second operator, without whom nobody
+    changes a key, the counter and the verifier's feed."""
     with _only(environment):
         issuer = build(load())
     try:
         desk = issuer.operators
         operator = desk.add("desk", Role.OPERATOR, now)
+        keeper = desk.add("key keeper", Role.OPERATOR, now)
         counter = desk.add("counter 7", Role.COUNTER, now)
         follower = desk.add("verifier", Role.VERIFIER, now)
-        return issuer.keys.root(), operator.token, counter.token, follower.token
+        return issuer.keys.root(), operator.token, keeper.token, counter.token, follower.token
     finally:
         issuer.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,8 @@ from ecard_issuer.chip.reading import Reading
 from ecard_issuer.chip.simulator import ChipAuthority, ChipData, SimulatedChip, piv_style, synthetic
 from ecard_sdk.client import ECardClient
 from ecard_sdk.device import DeviceKey
-from ecard_sdk.models import IssuedCredential, ProvenChip, Verification
+from ecard_sdk.errors import WaitsForApproval
+from ecard_sdk.models import IssuedCredential, Key, ProvenChip, Verification
 from ecard_sdk.offline import OfflineVerifier
 from ecard_verifier.verdict import Verdict
 
@@ -59,9 +61,10 @@ def _card(authority: ChipAuthority, data: ChipData) -> PlasticCard:
 class Desk:
     """Reads chips and talks to the issuer over HTTP, as a desk anywhere would. It judges nothing."""
 
-    def __init__(self, client: ECardClient, issuer: str) -> None:
+    def __init__(self, client: ECardClient, issuer: str, keeper: ECardClient) -> None:
         self.client = client
         self._issuer = issuer
+        self._keeper = keeper
 
     def read(self, card: PlasticCard) -> Reading:
         with InProcessReader(card.chip) as reader:
@@ -88,6 +91,14 @@ class Desk:
             reading = read_chip(reader)
             evidence = Evidence(reading, prove_chip(reader, reading, opened.challenge))
         return self.client.send_evidence(opened.enrolment_id, evidence.to_json())
+
+    def agreed(self, change: Callable[[], Key]) -> Key:
+        """Ask for a change of a key, have the second operator agree to it, and ask again."""
+        try:
+            return change()
+        except WaitsForApproval as asked:
+            self._keeper.approve(asked.request_id)
+            return change()
 
     def issue(self, proven: ProvenChip, phone: Phone, ecard_id: str | None = None) -> IssuedCredential:
         issued = self.client.issue(proven.enrolment_id, phone.key, now(), issuer=self._issuer, ecard_id=ecard_id)

@@ -18,13 +18,14 @@ from ecard_demo.services import Services, until
 from ecard_demo.stage import Counter, Desk, Phone
 from ecard_issuer.chip.reading import Reading
 from ecard_issuer.chip.simulator import ChipAuthority
-from ecard_keys.trust_list import open_trust_list
-from ecard_sdk.models import ProvenChip, Verification
+from ecard_keys.trust.trust_list import open_trust_list
+from ecard_sdk.models import Key, ProvenChip, Verification
 from ecard_verifier.verdict import Verdict
 
 VALID = ("valid", "ok")
 SUSPENDED = ("invalid", "suspended")
 ENDED = ("invalid", "ended")
+STOLEN = ("invalid", "key_compromised")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Story:
         self._proven: ProvenChip
         self._card_ref = self._new_ref = self._ecard_id = self._shown = ""
         self._old_credential = b""
+        self._next_key: Key
         self._lost_at = 0.0
         #: From the acknowledged loss report to the first refusal of a fresh code, None before.
         self.revocation_ms: float | None = None
@@ -87,6 +89,7 @@ class Story:
             self.verify_online,
             self.verify_offline,
             self.replay_refused,
+            self.announce_key,
             self.report_lost,
             self.verify_after_loss,
             self.found,
@@ -96,6 +99,8 @@ class Story:
             self.verify_new,
             self.rotate_key,
             self.verify_after_rotation,
+            self.key_stolen,
+            self.verify_after_theft,
             self.cancel,
             self.verify_after_cancel,
         )
@@ -178,17 +183,22 @@ class Story:
     def verify_new(self) -> Told:
         return _judged(self._scan_until(self._phone.short_code, VALID), VALID, "The e-card on its new chip.")
 
-    def rotate_key(self) -> Told:
-        client = self._desk.client
-        fresh = client.create_key("credential")
-        if not until(lambda: self._verifier_knows(fresh.kid), bool):
+    def announce_key(self) -> Told:
+        self._next_key = self._desk.client.create_key("credential")
+        if not until(lambda: self._verifier_knows(self._next_key.kid), bool):
             raise CheckFailed("demo_verifier_behind", "the verifier has not learned the next key in time")
-        client.promote_key(fresh.kid)
+        words = f"Key {self._next_key.kid} is published first; it may sign when every verifier must know it."
+        return Told("announced", "ok", self._next_key.state == "next", (words,))
+
+    def rotate_key(self) -> Told:
+        fresh = self._next_key
+        until(stage.now, lambda now: fresh.next_change_from is not None and now >= fresh.next_change_from)
+        self._desk.agreed(lambda: self._desk.client.promote_key(fresh.kid))
         self._old_credential = self._phone.credential
         proven = self._desk.prove(self._new_card)
         issued = self._desk.issue(proven, self._phone, self._ecard_id)
         right = stage.signing_key(issued.cwt) == fresh.kid != stage.signing_key(self._old_credential)
-        words = f"Key {stage.signing_key(self._old_credential)} → {fresh.kid}: published first, then signing."
+        words = f"Key {stage.signing_key(self._old_credential)} → {fresh.kid}: one operator asks, another agrees."
         return Told("rotated", "ok", right, (words,))
 
     def verify_after_rotation(self) -> Told:
@@ -197,15 +207,25 @@ class Story:
         worse = new if (old.outcome, old.reason) == VALID else old
         return _judged(worse, VALID, "Credentials of the old key and of the new one both verify.")
 
+    def key_stolen(self) -> Told:
+        stolen = stage.signing_key(self._old_credential)
+        told = self._desk.agreed(lambda: self._desk.client.compromise_key(stolen, None))
+        words = f"Key {stolen} is declared stolen: nothing that it ever signed counts."
+        return Told(told.state, "ok", told.state == "compromised", (words,))
+
+    def verify_after_theft(self) -> Told:
+        old = self._scan_until(lambda: self._phone.short_code(self._old_credential), STOLEN)
+        new = self._scan_until(self._phone.short_code, VALID)
+        if (new.outcome, new.reason) != VALID:
+            return _judged(new, VALID, "A credential of the new key is good all the same.")
+        return _judged(old, STOLEN, "A credential of the old key is refused, one of the new key is good.")
+
     def cancel(self) -> Told:
         change = self._desk.client.change_card(self._new_ref, CardChange.CANCEL, reason="demo: cancelled")
         return _changed(change.applied, f"Card and e-card end: status {change.status.value} (注销).")
 
     def verify_after_cancel(self) -> Told:
-        old = self._scan_until(lambda: self._phone.short_code(self._old_credential), ENDED)
-        new = self._scan_until(self._phone.short_code, ENDED)
-        worse = new if (old.outcome, old.reason) == ENDED else old
-        return _judged(worse, ENDED, "Refused, whatever is shown.")
+        return _judged(self._scan_until(self._phone.short_code, ENDED), ENDED, "Refused, whatever is shown.")
 
     def _scan_until(self, code: Callable[[], str], wanted: tuple[str, str]) -> Verification:
         """Scan until the verdict is the wanted one: the news travels, and how fast is what the story shows."""

@@ -19,6 +19,7 @@ _TITLES: Final = {
     "verify_online": "Scan, online",
     "verify_offline": "Scan, offline",
     "replay_refused": "Scan it again",
+    "announce_key": "Announce the next key",
     "report_lost": "Report the card lost",
     "verify_after_loss": "Scan after the loss",
     "found": "Find the card",
@@ -28,6 +29,8 @@ _TITLES: Final = {
     "verify_new": "Scan a new code",
     "rotate_key": "Rotate the issuer's key",
     "verify_after_rotation": "Scan after rotation",
+    "key_stolen": "Lose the old key",
+    "verify_after_theft": "Scan after the theft",
     "cancel": "Cancel the card",
     "verify_after_cancel": "Scan after the end",
 }
@@ -68,7 +71,7 @@ class Teller:
         mark = self._styled("✓", _GREEN) if told.ok else self._styled("✗", _RED)
         verdict = told.outcome if told.reason == "ok" else f"{told.outcome}: {told.reason}"
         took = f"{step.ms:.0f} ms" if step.ms < _SLOW else f"{step.ms / 1000:.1f} s"
-        head = f"{number:>3} {mark} {self._styled(f'{_TITLES[step.name]:<24}', _BOLD)} {verdict:<20}"
+        head = f"{number:>3} {mark} {self._styled(f'{_TITLES[step.name]:<24}', _BOLD)} {verdict:<24}"
         self._say(f"{head} {self._styled(took, _DIM)}", *(f"{_INDENT}{line}" for line in told.lines))
         if told.picture and self.drawn:
             self._draw(told.picture)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from ecard_card import jose
 from ecard_card.card import Card
 from ecard_card.status import effective_status
@@ -11,9 +9,7 @@ from ecard_issuer.enrol import OpenEnrolment, ProvenEnrolment
 from ecard_issuer.issue import IssuedCredential
 from ecard_issuer.operators import NewOperator
 from ecard_issuer.ports import Cards
-from ecard_issuer.publish import public_jwk
 from ecard_issuer.rows import CardRow, ChangeResult, OperatorRow
-from ecard_keys.key import KeyRecord
 from ecard_verifier.verdict import rfc3339
 
 Json = dict[str, object]
@@ -109,19 +105,6 @@ def credential_answer(issued: IssuedCredential) -> Json:
     }
 
 
-def key_answer(record: KeyRecord) -> Json:
-    """A `KeyAnswer`."""
-    return {
-        "kid": record.kid,
-        "purpose": record.purpose.value,
-        "state": record.state.value,
-        "algorithm": record.algorithm,
-        "not_before": _moment(record.not_before),
-        "retired_from": None if record.retired_from is None else _moment(record.retired_from),
-        "jwk": public_jwk(record),
-    }
-
-
 def operator_answer(row: OperatorRow) -> Json:
     """A caller without their token, which nobody has."""
     return {
@@ -135,7 +118,3 @@ def operator_answer(row: OperatorRow) -> Json:
 def new_operator_answer(made: NewOperator) -> Json:
     """A caller just made, with the token that is shown this once."""
     return {"name": made.name, "role": made.role.value, "token": made.token}
-
-
-def _moment(seconds: int) -> str:
-    return rfc3339(datetime.fromtimestamp(seconds, UTC))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,17 +14,25 @@ from sqlalchemy import Engine, inspect
 
 from ecard_card.card import ChipAssurance
 from ecard_card.credential import card_type
-from ecard_card.errors import EcardError, InvalidInput, NotFound, Unavailable
+from ecard_card.errors import EcardError, InvalidInput, NotFound
+from ecard_card.region import EVERYWHERE
+from ecard_issuer.approvals import Approvals
 from ecard_issuer.chip.judge import Anchors
 from ecard_issuer.chip_trust import chip_anchors, chip_key_holder
+from ecard_issuer.collect import Collecting
 from ecard_issuer.config import REGISTER_FILE, IssuerSettings
+from ecard_issuer.counting import CountingDesk
 from ecard_issuer.data_dir import DataDir
 from ecard_issuer.dispatch import Dispatcher, Wake
 from ecard_issuer.draft import Drafter, Profile
 from ecard_issuer.enrol import Enrolment
 from ecard_issuer.event_desk import EventDesk
 from ecard_issuer.feed_hub import FeedHub, LocalFeed
+from ecard_issuer.foresight import Foresight
 from ecard_issuer.issue import Issuing
+from ecard_issuer.key_homes import KEY_FILE, ROOT_FILE, home_of, open_desk, open_files, open_home_of_keys, quotas_file
+from ecard_issuer.key_lives import KeyLives
+from ecard_issuer.key_office import KeyOffice
 from ecard_issuer.keyring import PURPOSES, IssuerIdentity, KeyRing
 from ecard_issuer.lifecycle import LifeCycle
 from ecard_issuer.migrations import migrate
@@ -31,18 +40,20 @@ from ecard_issuer.operators import Desk
 from ecard_issuer.people import CardDesk
 from ecard_issuer.ports import Register
 from ecard_issuer.publish import Publisher
+from ecard_issuer.quota_office import QuotaOffice
 from ecard_issuer.register import SqlRegister, make_engine, tables
 from ecard_issuer.register.engine import reading
+from ecard_issuer.reissue import Reissue
 from ecard_issuer.root_keys import RootKeys
+from ecard_issuer.trust_board import TrustBoard
 from ecard_keys.chip_key import ChipKeyHolder
-from ecard_keys.local import FileKeyHome
 from ecard_keys.protect import FileProtector
+from ecard_keys.rotation import RotationRules
 from ecard_keys.signer import KeyHome
+from ecard_keys.trust.root import TrustRoot, read_root
 from ecard_verifier.feed import STREAM
 from ecard_verifier.service import utc_now
 
-KEY_FILE: Final = "keys.json"
-ROOT_FILE: Final = "root-keys.json"
 _log: Final = logging.getLogger(__name__)
 
 
@@ -55,9 +66,15 @@ class Issuer:
     register: Register
     cards: CardDesk
     keys: KeyRing
+    key_office: KeyOffice
+    approvals: Approvals
+    quotas: QuotaOffice
     signer: KeyHome
+    signing: CountingDesk
     enrolment: Enrolment
     issuing: Issuing
+    reissue: Reissue
+    collecting: Collecting
     lifecycle: LifeCycle
     publisher: Publisher
     operators: Desk
@@ -75,6 +92,8 @@ class Issuer:
         Raises `Unavailable` `data_dir_in_use` where another server holds the directory.
         """
         self.place.serve()
+        if self.approvals.needed == 0:
+            _log.warning("four eyes are off: one operator alone can change keys, trust lists and operators")
         settled = self.issuing.settle(self.clock(), everything=True)
         if settled:
             _log.warning("settled %d issuances that a stop had cut short", settled)
@@ -100,6 +119,8 @@ class Outside:
     key_holder: ChipKeyHolder | None
     say: Callable[[str], None]
     reached: Callable[[str], None]
+    beside: tuple[Register, ...] = ()
+    board: TrustBoard | None = None
 
 
 def build(
@@ -112,11 +133,15 @@ def build(
     key_holder: ChipKeyHolder | None = None,
     say: Callable[[str], None] = lambda line: None,
     reached: Callable[[str], None] = lambda step: None,
+    beside: Sequence[Register] = (),
+    board: TrustBoard | None = None,
 ) -> Issuer:
     """Open everything that `settings` name; `create` makes an authority where there is none. `say` hears what a person
     should know. `serve` takes the data directory for this server before anything is opened, as `start` else does.
 
-    `anchors` and `key_holder` stand in for those of the settings; `reached` hears each step of an issuance. Raises
+    `anchors` and `key_holder` stand in for those of the settings; `reached` hears each step of an issuance. `beside`
+    are the registers of the other issuers hosted here, which get a copy of every trust list; such an issuer is built
+    with the `board` of the first, and has no root keys of its own (`ecard_issuer.deployment`). Raises
     `NotFound` `no_authority`, `Unavailable` where a database or key file does not open or is lost (`key_file_missing`)
     or another server holds the directory (`data_dir_in_use`), `Conflict` `issuer_changed`, `InvalidInput` for settings
     that do not fit.
@@ -130,7 +155,8 @@ def build(
         if serve:
             place.serve()
         with place.alone():
-            return _open(settings, place, Outside(clock, anchors, key_holder, say, reached), create=create)
+            outside = Outside(clock, anchors, key_holder, say, reached, tuple(beside), board)
+            return _open(settings, place, outside, create=create)
     except BaseException:
         place.release()
         raise
@@ -149,13 +175,17 @@ def _open(settings: IssuerSettings, place: DataDir, outside: Outside, *, create:
 
 
 def _has_trust_list(engine: Engine) -> bool:
-    """Whether this register was ever the register of an authority. Looking changes nothing, and makes no file."""
+    """Whether this register was ever the register of an authority: it has a list, or keys that wait for their first
+    one from a ceremony. Looking changes nothing, and makes no file."""
     file = engine.url.database or ""
     if engine.dialect.name == "sqlite" and not file.startswith("file:") and not Path(file).exists():
         return False
     with reading(engine) as connection:
         has_table = inspect(connection).has_table(tables.trust_list.name)
-    return has_table and SqlRegister(engine).latest_trust_list() is not None
+    if not has_table:
+        return False
+    register = SqlRegister(engine)
+    return register.latest_trust_list() is not None or bool(register.list_keys([purpose.value for purpose in PURPOSES]))
 
 
 def _no_authority(folder: Path) -> NotFound:
@@ -165,15 +195,21 @@ def _no_authority(folder: Path) -> NotFound:
 def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside: Outside) -> Issuer:
     register = SqlRegister(engine)
     clock = outside.clock
-    home, roots = _key_homes(settings, place, register, outside.say)
-    wake = Wake()
-    identity = _identity(settings, register, roots)
-    keys = KeyRing(register, home, roots, identity, trust_days=settings.trust_list_days, on_publish=wake.ring)
     now = clock()
+    fresh = not register.list_keys([purpose.value for purpose in PURPOSES])
+    file, roots, passphrase = open_files(settings, place, outside.say, fresh=fresh, with_roots=outside.board is None)
+    home, link = open_home_of_keys(settings, file, passphrase)
+    wake = Wake()
+    board = outside.board or _trust_board(settings, [register, *outside.beside], roots, wake, now)
+    identity = _identity(settings, register, board)
+    signing = CountingDesk(open_desk(settings, home, link, identity, clock))
+    keys = KeyRing(register, home, board, identity, home_of=partial(home_of, settings))
     keys.open(now)
-    key_holder = outside.key_holder or chip_key_holder(settings, home, now)
-    anchors = outside.anchors or chip_anchors(settings, home)
-    cards = CardDesk(register, FileProtector(home.file))
+    approvals = Approvals(register, needed=settings.approvals_needed)
+    key_office = _key_office(settings, register, keys, home, approvals)
+    key_holder = outside.key_holder or chip_key_holder(settings, file, now)
+    anchors = outside.anchors or chip_anchors(settings, file)
+    cards = CardDesk(register, FileProtector(file.file))
     minimum = ChipAssurance.from_label(settings.minimum_chip_proof)
     profile = Profile(
         issuer=identity.issuer,
@@ -182,30 +218,40 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
         validity=timedelta(days=settings.credential_days),
     )
     drafter = Drafter(profile, cards)
-    issuing = Issuing(register, cards, keys, home, drafter, owner=place.owner(), reached=outside.reached)
+    issuing = Issuing(register, cards, keys, signing, drafter, owner=place.owner(), reached=outside.reached)
     hub = FeedHub(register.feed_head(STREAM))
 
+    def settle(moment: datetime) -> int:
+        """Void plans past their life."""
+        return issuing.settle(moment, everything=False)
+
     def upkeep(moment: datetime) -> None:
-        """What has to be done again and again, however little happens. One failing does not stop the other."""
-        for work in (keys.refresh, lambda at: issuing.settle(at, everything=False)):
+        """What has to be done again and again, however little happens. One failing does not stop the others."""
+        for work in (keys.refresh, key_office.upkeep, settle):
             try:
                 work(moment)
             except EcardError as error:
                 _log.warning("upkeep: %s", error)
 
-    dispatcher = Dispatcher(register, EventDesk(home, keys, identity), hub, wake, clock, upkeep=upkeep)
+    dispatcher = Dispatcher(register, EventDesk(signing, keys, identity), hub, wake, clock, upkeep=upkeep)
     return Issuer(
         settings=settings,
         identity=identity,
         register=register,
         cards=cards,
         keys=keys,
+        key_office=key_office,
+        approvals=approvals,
+        quotas=QuotaOffice(quotas_file(settings), register, approvals),
         signer=home,
+        signing=signing,
         enrolment=Enrolment(register, cards, anchors, key_holder, minimum=minimum),
         issuing=issuing,
+        reissue=Reissue(register, keys, signing, drafter, owner=place.owner(), settle=settle, reached=outside.reached),
+        collecting=Collecting(register, cards, profile),
         lifecycle=LifeCycle(register, wake.ring),
-        publisher=Publisher(register, keys, home, ttl=settings.status_ttl, life=settings.status_hours * 3600),
-        operators=Desk(register),
+        publisher=Publisher(register, keys, signing, ttl=settings.status_ttl, life=settings.status_hours * 3600),
+        operators=Desk(register, approvals=approvals),
         hub=hub,
         feed=LocalFeed(register, hub),
         dispatcher=dispatcher,
@@ -216,30 +262,56 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
     )
 
 
-def _key_homes(
-    settings: IssuerSettings, place: DataDir, register: Register, say: Callable[[str], None]
-) -> tuple[FileKeyHome, RootKeys]:
-    """The files of keys, made only for a register that names no key yet: a lost file is never silently replaced."""
-    fresh = not register.list_keys([purpose.value for purpose in PURPOSES])
-    files = tuple(settings.data_dir / name for name in (KEY_FILE, ROOT_FILE))
-    for path in files:
-        if not (fresh or path.exists()):
-            raise Unavailable("key_file_missing", f"{path} is lost; put it back from a backup: the register needs it")
-    given = settings.key_passphrase
-    passphrase = given.get_secret_value().encode() if given is not None else place.passphrase(say, create=fresh)
-    home, roots = (FileKeyHome(path, passphrase, create=fresh) for path in files)
-    return home, RootKeys(roots)
+def _trust_board(
+    settings: IssuerSettings, registers: Sequence[Register], roots: RootKeys | None, wake: Wake, now: datetime
+) -> TrustBoard:
+    """Under the configured roots, whose keys are elsewhere, or under those of this directory."""
+    if roots is not None:
+        roots.open(now)
+        pinned = roots.root()
+    else:
+        pinned = _pinned_root(settings)
+    life = timedelta(days=settings.trust_list_days)
+    names = [hosted.public_origin for hosted in settings.hosted]
+    if names and settings.public_origin is not None:
+        names.append(settings.public_origin)
+    return TrustBoard(registers, roots, pinned, life=life, on_publish=wake.ring, issuers=names)
 
 
-def _identity(settings: IssuerSettings, register: Register, roots: RootKeys) -> IssuerIdentity:
+def _key_office(
+    settings: IssuerSettings, register: Register, keys: KeyRing, home: KeyHome, approvals: Approvals
+) -> KeyOffice:
+    rules = RotationRules(
+        longest_cache=timedelta(seconds=settings.verifier_cache_seconds),
+        credential_life=timedelta(days=settings.credential_days),
+        status_life=timedelta(hours=settings.status_hours),
+        list_life=timedelta(days=settings.trust_list_days),
+    )
+    lives = KeyLives(register, keys, rules)
+    return KeyOffice(keys, register, home, approvals, lives, Foresight(keys, home, lives, approvals.needed))
+
+
+def _pinned_root(settings: IssuerSettings) -> TrustRoot:
+    try:
+        return read_root((settings.trust_root or Path()).read_bytes())
+    except OSError:
+        raise InvalidInput("settings_unreadable", "the file of ECARD_TRUST_ROOT cannot be read") from None
+
+
+def _identity(settings: IssuerSettings, register: Register, board: TrustBoard) -> IssuerIdentity:
     """The configured name and regions; else those this register was started with, so that a command run beside a
-    service need not repeat its settings; else this machine at the configured port."""
-    latest = register.latest_trust_list()
+    service need not repeat its settings; else this machine at the configured port, and every region."""
+    regions = settings.regions or (EVERYWHERE,)
+    latest = board.latest()
     if latest is not None:
-        before = roots.read(latest.document).issuers[0]
-        return IssuerIdentity(settings.public_origin or before.issuer, settings.regions or before.regions)
+        own = {row.public for row in register.list_keys([purpose.value for purpose in PURPOSES])}
+        for before in latest.issuers:
+            if any(key.public in own for key in before.keys):
+                return IssuerIdentity(
+                    settings.public_origin or before.issuer, settings.regions or before.regions or regions
+                )
     if settings.public_origin is not None:
-        return IssuerIdentity(settings.public_origin, settings.regions)
+        return IssuerIdentity(settings.public_origin, regions)
     if settings.port == 0:
         raise InvalidInput("bad_setting", "ECARD_PORT: a first start needs a port or ECARD_PUBLIC_ORIGIN")
-    return IssuerIdentity(f"http://127.0.0.1:{settings.port}", settings.regions)
+    return IssuerIdentity(f"http://127.0.0.1:{settings.port}", regions)

@@ -14,10 +14,11 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ecard_card.errors import InvalidInput
+from ecard_keys.homes.settings import SECRETS as HOME_SECRETS
 from ecard_verifier.config import NAMES as VERIFIER_NAMES
 from ecard_verifier.config import SHARED_NAMES
 
@@ -26,9 +27,34 @@ _S = TypeVar("_S", bound=BaseSettings)
 PREFIX: Final = "ECARD_"
 REGISTER_FILE: Final = "register.sqlite3"
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.:\[\]-]{1,253}(:[0-9]{1,5})?")
-_SECRETS: Final = ("key_passphrase", "database_url")
+_SECRETS: Final = ("key_passphrase", "database_url", *HOME_SECRETS)
 _VERIFIER: Final = "verifier_"
 _TABLES: Final = frozenset({"issuer", "verifier"})
+
+
+class HostedIssuer(BaseModel):
+    """One `[[issuer.hosted]]`: another issuer in this process, with a register, keys and a feed of its own, under the
+    same trust roots. What is not said here is as for the main one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    public_origin: str
+    regions: tuple[str, ...] = Field(min_length=1)
+    issuer_name: str = Field(default="ecard", min_length=1, max_length=100)
+    #: Default: a folder in the main data directory, named after the host.
+    data_dir: Path | None = None
+    #: File with an SQLAlchemy URL; default: an SQLite file in `data_dir`.
+    database_url_file: Path | None = None
+
+    @field_validator("public_origin")
+    @classmethod
+    def _bare_origin(cls, value: str) -> str:
+        return _bare(value)
+
+    @field_validator("regions")
+    @classmethod
+    def _six_digits(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _codes(value)
 
 
 class IssuerSettings(BaseSettings):
@@ -43,12 +69,38 @@ class IssuerSettings(BaseSettings):
     database_url: SecretStr | None = None
     host: str = Field(default="127.0.0.1", min_length=1, max_length=255)
     port: int = Field(default=8420, ge=0, le=65535)  # 0: any free one
+    #: Where health and metrics are told besides, without tokens; without a port nowhere.
+    management_port: int | None = Field(default=None, ge=0, le=65535)
+    management_host: str = Field(default="127.0.0.1", min_length=1, max_length=255)
     #: The URL the world reaches us by; part of every credential. Default: of the register, else http://127.0.0.1:port.
     public_origin: str | None = None
     #: Opens the key files. Default: a random one made at first start in `data_dir`.
     key_passphrase: SecretStr | None = None
+    #: Where the signing keys live; see `ecard_keys.homes.settings`, which has the same names.
+    key_home: Literal["file", "vault", "pkcs11"] = "file"
+    #: Beside another home the keys of events stay in the file, lest its absence makes every counter say `check`.
+    event_key_home: Literal["file", "same"] = "file"
+    key_algorithm: Literal["ES256", "SM2"] = "ES256"  # of keys made from now on
+    vault_addr: str | None = None
+    vault_role_id: str | None = None
+    vault_secret_id: SecretStr | None = None
+    vault_mount: str = "transit"
+    vault_ca: Path | None = None
+    vault_namespace: str | None = None
+    vault_prefix: str = "ecard"
+    pkcs11_module: Path | None = None
+    pkcs11_token: str | None = None
+    pkcs11_pin: SecretStr | None = None
+    #: Unix socket of `ecard key serve`: this process then holds no signing key and opens no home of them.
+    signer_socket: Path | None = None
+    #: The roots that verifiers pin, where their keys are kept offline: this process then has no root key.
+    trust_root: Path | None = None
+    #: How many people besides the one who asks must agree to a dangerous change; 0 switches four eyes off.
+    approvals_needed: int = Field(default=1, ge=0, le=5)
+    #: The longest that any verifier goes on with the trust list it has.
+    verifier_cache_seconds: int = Field(default=86_400, ge=0, le=366 * 86_400)
     issuer_name: str = Field(default="ecard", min_length=1, max_length=100)
-    #: Codes of GB/T 2260 this issuer may sign for, separated by commas.
+    #: Codes of GB/T 2260 this issuer may sign for, separated by commas; none given: the whole country.
     regions: Annotated[tuple[str, ...], NoDecode] = ()
     #: Simulated chips live under a trust anchor that production refuses.
     allow_test_chips: bool = False
@@ -64,6 +116,9 @@ class IssuerSettings(BaseSettings):
     status_ttl: int = Field(default=60, ge=1, le=86400)  # seconds a status list may be cached
     status_hours: int = Field(default=24, ge=1, le=168)  # a status list's life
 
+    #: More issuers in this process; in the settings file only.
+    hosted: Annotated[tuple[HostedIssuer, ...], NoDecode] = Field(default=(), max_length=64)
+
     @field_validator("regions", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -72,16 +127,12 @@ class IssuerSettings(BaseSettings):
     @field_validator("regions")
     @classmethod
     def _six_digits(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(re.fullmatch(r"[0-9]{6}", region) for region in value):
-            raise ValueError("a region is six digits")
-        return value
+        return _codes(value)
 
     @field_validator("public_origin")
     @classmethod
     def _bare_origin(cls, value: str | None) -> str | None:
-        if value is not None and not _ORIGIN.fullmatch(value):
-            raise ValueError("want scheme and host in lower case, without a path: https://issuer.example")
-        return value
+        return None if value is None else _bare(value)
 
     @classmethod
     def settings_customise_sources(
@@ -105,6 +156,18 @@ class IssuerSettings(BaseSettings):
     def having(self, **changes: object) -> Self:
         """These settings with some replaced, checked anew. Raises `InvalidInput` `bad_setting`."""
         return _checked(type(self), {**self.model_dump(), **changes})
+
+
+def _bare(origin: str) -> str:
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError("want scheme and host in lower case, without a path: https://issuer.example")
+    return origin
+
+
+def _codes(regions: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(re.fullmatch(r"[0-9]{6}", region) for region in regions):
+        raise ValueError("a region is six digits")
+    return regions
 
 
 #: Every `ECARD_<NAME>` of the issuer, in lower case.

@@ -21,7 +21,7 @@ from ecard_issuer.rows import FeedEntry, OutboxRow
 from ecard_verifier.faults import described
 from ecard_verifier.feed import FIRST, STREAM, EventBody, digest_of_token
 
-LEASE: Final = timedelta(seconds=5)
+LEASE: Final = timedelta(seconds=3)  # longer than a home of keys may take; what it did not sign waits as long
 POLL_SECONDS: Final = 0.1
 BEAT_SECONDS: Final = 0.8  # followers are promised one every second
 UPKEEP_SECONDS: Final = 60

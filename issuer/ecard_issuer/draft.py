@@ -14,17 +14,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
 from ecard_card import cwt, sd_jwt
+from ecard_card.algorithm import Algorithm
 from ecard_card.card import ChipAssurance
 from ecard_card.credential import Credential, StatusRef
 from ecard_card.errors import CheckFailed, InvalidInput, RuleViolation, Unavailable
 from ecard_issuer.people import CardDesk
-from ecard_issuer.rows import CardRow, StatusSlot
-from ecard_keys.ephemeral import EphemeralSigner
+from ecard_issuer.rows import CardRow, CredentialRow, HolderRow, PlanRow, StatusSlot
+from ecard_keys.homes.ephemeral import EphemeralSigner
 from ecard_keys.key import KeyPurpose, KeyRecord
 from ecard_keys.status_uri import list_uri
-from ecard_keys.trust import Trust
-from ecard_keys.trust_list import IssuerEntry, TrustList
-from ecard_keys.verify import load_public_key
+from ecard_keys.trust.trust import Trust
+from ecard_keys.trust.trust_list import IssuerEntry, TrustList
+from ecard_keys.verify import uncompressed
 from ecard_verifier.check import check_credential
 
 
@@ -82,13 +83,22 @@ class Drafter:
         assurance: ChipAssurance,
         key: KeyRecord,
         now: datetime,
+        *,
+        device_algorithm: Algorithm = Algorithm.ES256,
+        until: datetime | None = None,
+        holder: HolderRow | None = None,
     ) -> Draft:
-        """A draft that our own check accepts under a throwaway key standing in for `key`.
+        """A draft that our own check accepts under a throwaway key standing in for `key`, of the same algorithm. It
+        ends with the profile's validity, with the physical card, or at `until`: whichever comes first.
+        `holder` is the card's, where it was read already.
 
-        Raises `RuleViolation` `card_not_issuable` for an expired card, `Unavailable` `draft_refused`.
+        Raises `RuleViolation` `card_not_issuable` for an expired card, `Unavailable` `draft_refused` or
+        `algorithm_unavailable`.
         """
-        identity = self._desk.identity(card)
+        identity = self._desk.identity(card, holder)
         expires_at = min(now + self.profile.validity, datetime.combine(card.expires_on, time.max, UTC))
+        if until is not None:
+            expires_at = min(expires_at, until)
         if expires_at <= now:
             raise RuleViolation("card_not_issuable", "the physical card has expired")
         credential = Credential(
@@ -105,18 +115,46 @@ class Drafter:
                 "birthdate": identity.holder.id_number.birth_date.isoformat(),
                 "personal_administrative_number": identity.holder.id_number.text,
                 "card_number": identity.number.text,
-                "card_issuing_region": card.region,
                 "expiry_date": card.expires_on.isoformat(),
                 "chip_ref": self._desk.references.chip_claim(card.card_ref),
             },
+            region=card.region,
+            device_algorithm=device_algorithm,
         )
-        compact = cwt.draft(credential, bytes.fromhex(key.kid))
-        selective = sd_jwt.draft(credential, key.kid, lambda: self._random(16))
+        algorithm = Algorithm(key.algorithm)
+        compact = cwt.draft(credential, bytes.fromhex(key.kid), algorithm)
+        selective = sd_jwt.draft(credential, key.kid, lambda: self._random(16), algorithm)
         draft = Draft(credential, compact, selective, key)
-        throwaway = EphemeralSigner(key.kid)
+        throwaway = EphemeralSigner(key.kid, algorithm)
         stand_in = throwaway.record(KeyPurpose.CREDENTIAL)
         self.verify(draft, draft.complete(throwaway.sign(key.kid, draft.inputs)), stand_in, now)
         return draft
+
+    def row(
+        self,
+        card: CardRow,
+        plan: PlanRow,
+        draft: Draft,
+        finished: tuple[bytes, str],
+        holder: HolderRow | None = None,
+    ) -> CredentialRow:
+        """What the register keeps of the signed credential: the compact form, and the other sealed for its holder."""
+        credential = draft.credential
+        sealed = self._desk.seal_of(card, holder).seal(finished[1].encode(), seal_context(plan.credential_id))
+        return CredentialRow(
+            card_ref=card.card_ref,
+            credential_id=plan.credential_id,
+            ecard_id=plan.ecard_id,
+            list_id=plan.list_id,
+            index=plan.index,
+            key_id=plan.key_id,
+            cwt=finished[0],
+            sealed_sd_jwt=sealed,
+            assurance=credential.assurance,
+            device_key_thumbprint=plan.device_key_thumbprint,
+            issued_at=datetime.fromtimestamp(credential.issued_at, UTC),
+            expires_at=datetime.fromtimestamp(credential.expires_at, UTC),
+        )
 
     def verify(self, draft: Draft, finished: tuple[bytes, str], key: KeyRecord, now: datetime) -> None:
         """The verifier's own check on both formats, and that each says what was meant.
@@ -124,16 +162,23 @@ class Drafter:
         Raises `Unavailable` `draft_refused`: something of ours is wrong, never the caller's request.
         """
         seconds = int(now.timestamp())
-        entry = IssuerEntry(self.profile.issuer, self.profile.status_uri, (), (key,))
-        trust = Trust.of(TrustList(1, seconds, seconds + 60, None, (entry,)))
         meant = draft.credential
-        facts = (meant.issued_at, meant.expires_at, meant.status.index, meant.assurance)
+        # Whether we may sign for the region is for the trust list to say, and for the desk that signs.
+        entry = IssuerEntry(self.profile.issuer, self.profile.status_uri, (meant.region,), (key,))
+        trust = Trust.of(TrustList(1, seconds, seconds + 60, None, (entry,)))
+        facts = (meant.issued_at, meant.expires_at, meant.status.index, meant.assurance, meant.region)
+        device = (meant.device_algorithm, uncompressed(meant.device_key, meant.device_algorithm))
         try:
             for form in (finished[0], sd_jwt.parse(finished[1])):
                 said = check_credential(form, trust, now)
-                if (said.issued_at, said.expires_at, said.status_index, said.assurance) != facts:
+                if (said.issued_at, said.expires_at, said.status_index, said.assurance, said.region) != facts:
                     raise CheckFailed("draft_differs", "a format does not say what was meant")
-                if load_public_key(said.device_key) != load_public_key(meant.device_key):
+                if (said.device_algorithm, uncompressed(said.device_key, said.device_algorithm)) != device:
                     raise CheckFailed("draft_differs", "a format names another device key")
         except (CheckFailed, InvalidInput) as error:
             raise Unavailable("draft_refused", f"our own check refuses the credential: {error.code}") from error
+
+
+def seal_context(credential_id: bytes) -> str:
+    """Under what a credential's SD-JWT is sealed in the register."""
+    return f"credential/{credential_id.hex()}"

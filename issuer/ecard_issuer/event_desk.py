@@ -8,18 +8,20 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from ecard_card import jose
+from ecard_card.algorithm import Algorithm
 from ecard_card.errors import InvalidInput
 from ecard_card.status import CardChange, EcardStatus
 from ecard_issuer.keyring import IssuerIdentity
 from ecard_issuer.rows import OutboxRow
 from ecard_issuer.states import OutboxKind
-from ecard_keys.key import KeyRecord
-from ecard_keys.signer import Signer
+from ecard_keys.desk.desk import SigningDesk, SigningProfile
+from ecard_keys.key import KeyPurpose, KeyRecord
 from ecard_keys.status_uri import list_uri
 from ecard_verifier.feed import (
     CredentialIssued,
     EventBody,
     FeedBeat,
+    KeyCompromised,
     OtherEvent,
     StatusChanged,
     TrustListPublished,
@@ -43,12 +45,12 @@ class EventDesk:
 
     def __init__(
         self,
-        signer: Signer,
+        signing: SigningDesk,
         keys: EventKeys,
         identity: IssuerIdentity,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
-        self._signer = signer
+        self._signing = signing
         self._keys = keys
         self._identity = identity
         self._new_id = new_id
@@ -83,6 +85,8 @@ class EventDesk:
                 return changes or [OtherEvent(NOTHING_PUBLIC)]
             case OutboxKind.ENDED:  # no event of the card: its sequence counts from 1
                 return [self._changed(body, CardChange.CANCEL, 0)]
+            case OutboxKind.KEY_COMPROMISED:
+                return [_compromised(body)]
             case OutboxKind.REBOUND:  # the old card's status row said what verifiers must know
                 return [OtherEvent(NOTHING_PUBLIC)]
 
@@ -96,22 +100,36 @@ class EventDesk:
         )
 
     def _signed(self, events: Sequence[tuple[EventBody, int]], previous: str, now: datetime) -> list[str]:
-        kid = self._keys.event_key(now).kid
+        key = self._keys.event_key(now)
         drafts = []
         for body, seq in events:
             draft = draft_event(
                 body,
                 issuer=self._identity.issuer,
-                kid=kid,
+                kid=key.kid,
                 event_id=self._new_id(),
                 issued_at=int(now.timestamp()),
                 seq=seq,
                 previous=previous,
+                algorithm=Algorithm(key.algorithm),
             )
             drafts.append(draft)
             previous = digest_of(draft.signing_input)
-        signatures = self._signer.sign(kid, [draft.signing_input for draft in drafts])
+        messages = [draft.signing_input for draft in drafts]
+        signatures = self._signing.sign(SigningProfile.EVENT, key.kid, messages, now)
         return [draft.complete(signature) for draft, signature in zip(drafts, signatures, strict=True)]
+
+
+def _compromised(body: Mapping[str, object]) -> EventBody:
+    algorithm = Algorithm(str(body["algorithm"]))
+    jwk = jose.jwk_of(jose.b64url_decode(str(body["public"])), algorithm)
+    cut_off = body["cut_off"]
+    return KeyCompromised(
+        str(body["kid"]),
+        KeyPurpose(str(body["purpose"])),
+        jose.thumbprint(jwk),
+        None if cut_off is None else _whole(cut_off),
+    )
 
 
 def _whole(value: object) -> int:

@@ -9,21 +9,21 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from ecard_card import device_proof, jose
 from ecard_card.card import ChipAssurance
 from ecard_card.credential import StatusRef
-from ecard_card.errors import Conflict, EcardError, InvalidInput, RuleViolation, Unavailable
+from ecard_card.errors import Conflict, EcardError, InvalidInput, NotFound, RuleViolation, Unavailable
 from ecard_card.status import STRICT_POLICY, EcardStatus, RegionPolicy, effective_status
-from ecard_issuer.draft import Draft, Drafter
+from ecard_issuer.draft import Draft, Drafter, seal_context
 from ecard_issuer.people import CardDesk
 from ecard_issuer.ports import Register
 from ecard_issuer.rows import BindingRow, CardRow, CredentialRow, EnrolmentRow, PlanRow
 from ecard_issuer.states import BindingState, EnrolmentState
+from ecard_keys.desk.desk import SigningDesk, SigningProfile
 from ecard_keys.key import KeyPurpose, KeyRecord
-from ecard_keys.signer import Signer
 from ecard_keys.status_uri import list_uri
 from ecard_keys.verify import load_public_key, verify_jws
 
@@ -57,8 +57,8 @@ class Issuing:
     profile than the planned one. The hash in `PlanRow.profile_hash` is for an audit of who signed under what; no code
     reads it.
 
-    `owner` names this issuer among those that share the register; `reached` is told each step that is behind us
-    (tests end the process there).
+    `signing` judges each draft by its own rules before it asks a key. `owner` names this issuer among those that share
+    the register; `reached` is told each step that is behind us (tests end the process there).
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Issuing:
         register: Register,
         desk: CardDesk,
         keys: ActiveKeys,
-        signer: Signer,
+        signing: SigningDesk,
         drafter: Drafter,
         *,
         owner: str,
@@ -77,7 +77,7 @@ class Issuing:
         self._register = register
         self._desk = desk
         self._keys = keys
-        self._signer = signer
+        self._signing = signing
         self._drafter = drafter
         self._profile = drafter.profile
         self._owner = owner
@@ -124,18 +124,26 @@ class Issuing:
         draft, plan = self._plan(card, enrolment, enrolment.assurance, device_key, target, renewal, now)
         self._reached("planned")
         try:
-            signatures = self._signer.sign(draft.key.kid, draft.inputs)
+            signatures = self._sign(draft, now)
             self._reached("signed")
             compact, selective = draft.complete(signatures)
             self._drafter.verify(draft, (compact, selective), draft.key, now)
-            row = self._row(card, plan, draft, compact, selective)
+            row = self._drafter.row(card, plan, draft, (compact, selective))
             self._register.commit_issuance(card.card_ref, plan.plan_id, row, {"cwt": jose.b64url_encode(compact)}, now)
         except EcardError as error:
             if error.code != "outcome_unknown":  # it may have been committed: `settle` finds out
                 self._register.void_plan(card.card_ref, plan.plan_id, now)
             raise
         self._reached("committed")
-        return _to_issued(row, selective, draft.credential.status.uri)
+        return to_issued(row, selective, draft.credential.status.uri)
+
+    def _sign(self, draft: Draft, now: datetime) -> list[bytes]:
+        try:
+            return self._signing.sign(SigningProfile.CREDENTIAL, draft.key.kid, draft.inputs, now)
+        except InvalidInput as refusal:  # the draft is ours: whatever is wrong with it, the caller cannot mend it
+            raise Unavailable("draft_refused", refusal.detail) from refusal
+        except NotFound as missing:
+            raise Unavailable("key_not_at_home", "the home of keys does not hold the key that signs now") from missing
 
     def settle(self, now: datetime, *, everything: bool) -> int:
         """Void what a crash left planned, and return how many plans that were.
@@ -164,9 +172,9 @@ class Issuing:
         now: datetime,
     ) -> tuple[Draft, PlanRow]:
         """A checked draft and its recorded plan; takes the chip, the e-card and a status index."""
-        key = self._keys.active(KeyPurpose.CREDENTIAL)
         credential_id, plan_id = self._random(16), self._random(16).hex()
         for _ in range(_SLOT_TRIES):
+            key = self._keys.active(KeyPurpose.CREDENTIAL)
             slot = self._register.free_slot(now)
             draft = self._drafter.lay_out(card, credential_id, device_key, slot, assurance, key, now)
             self._reached("drafted")
@@ -194,27 +202,12 @@ class Issuing:
             except Conflict as conflict:
                 if conflict.code != "status_index_taken":
                     raise
+            except RuleViolation as refusal:
+                if refusal.code != "key_not_active":  # else its successor was promoted in this moment
+                    raise
             else:
                 return draft, plan
         raise Unavailable("status_index_exhausted", "no free status index was found")
-
-    def _row(self, card: CardRow, plan: PlanRow, draft: Draft, compact: bytes, selective: str) -> CredentialRow:
-        credential = draft.credential
-        sealed = self._desk.seal_of(card).seal(selective.encode(), f"credential/{plan.credential_id.hex()}")
-        return CredentialRow(
-            card_ref=card.card_ref,
-            credential_id=plan.credential_id,
-            ecard_id=plan.ecard_id,
-            list_id=plan.list_id,
-            index=plan.index,
-            key_id=plan.key_id,
-            cwt=compact,
-            sealed_sd_jwt=sealed,
-            assurance=credential.assurance,
-            device_key_thumbprint=plan.device_key_thumbprint,
-            issued_at=datetime.fromtimestamp(credential.issued_at, UTC),
-            expires_at=datetime.fromtimestamp(credential.expires_at, UTC),
-        )
 
     def _being_bound(self, enrolment: EnrolmentRow) -> bool:
         binding = self._register.find_binding(enrolment.card_ref) if enrolment.card_ref else None
@@ -225,8 +218,8 @@ class Issuing:
         if row is None or row.device_key_thumbprint != _thumbprint(device_key):
             raise Conflict("enrolment_already_used", "this enrolment gave its credential to another device key")
         card = self._register.get_card(row.card_ref)
-        selective = self._desk.seal_of(card).open(row.sealed_sd_jwt, f"credential/{row.credential_id.hex()}")
-        return _to_issued(row, selective.decode(), list_uri(self._profile.status_uri, row.list_id))
+        selective = self._desk.seal_of(card).open(row.sealed_sd_jwt, seal_context(row.credential_id))
+        return to_issued(row, selective.decode(), list_uri(self._profile.status_uri, row.list_id))
 
     def _prove_possession(self, proof: str, device_key: bytes, enrolment_id: str, now: datetime) -> None:
         key = load_public_key(device_key)
@@ -256,7 +249,8 @@ def _thumbprint(device_key: bytes) -> bytes:
     return jose.thumbprint(jose.public_jwk(device_key[1:33], device_key[33:]))
 
 
-def _to_issued(row: CredentialRow, selective: str, uri: str) -> IssuedCredential:
+def to_issued(row: CredentialRow, selective: str, uri: str) -> IssuedCredential:
+    """What the app receives of a stored credential; `uri` is that of its status list."""
     return IssuedCredential(
         sd_jwt=selective,
         cwt=row.cwt,

@@ -1,32 +1,36 @@
-"""The issuer's keys: which key signs what, and the trust list that tells verifiers so.
+"""The issuer's keys: which key signs what now, and what the trust list says of them.
 
-States live in the register, private halves in a `KeyHome`, and root keys in a home of their own: whoever can ask for
-credentials cannot add a key to the trust list. Every change of a key publishes the next version of the list.
+States live in the register, private halves in a `KeyHome`, and root keys wherever the trust board has them: whoever
+can ask for credentials cannot add a key to the trust list. Every change of a key is published, or waits for a
+ceremony. Who may ask for a change, and when, is the matter of `key_office`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from ecard_card.errors import Conflict, InvalidInput, NotFound, RuleViolation
+from ecard_card.errors import Conflict, EcardError, InvalidInput, NotFound, RuleViolation, Unavailable
 from ecard_issuer.ports import Keys
-from ecard_issuer.root_keys import RootKeys
-from ecard_issuer.rows import SigningKeyRow, TrustListRow
-from ecard_keys import trust_list
+from ecard_issuer.rows import Grant, SigningKeyRow
+from ecard_issuer.trust_board import TrustBoard
 from ecard_keys.key import KeyPurpose, KeyRecord, KeyState
 from ecard_keys.signer import KeyHome
-from ecard_keys.trust import Trust
-from ecard_keys.trust_list import IssuerEntry, TrustList, TrustRoot
+from ecard_keys.trust.trust import Trust
+from ecard_keys.trust.trust_list import IssuerEntry, TrustRoot
 
 #: What an issuer signs for the outside.
 PURPOSES: Final = (KeyPurpose.CREDENTIAL, KeyPurpose.STATUS, KeyPurpose.EVENT)
 #: A new event key signs only this long after its promotion. Until then its predecessor does, which verifiers accept
 #: for 60 s more: so the news of the promotion comes under a key that every follower already believes.
 EVENT_KEY_LEAD: Final = timedelta(seconds=10)
+#: States that the trust list leaves out. A generated key is listed as `next`: the list is what makes it that.
+_UNLISTED: Final = frozenset({KeyState.RETIRED, KeyState.DESTROYED})
 _PUBLISH_ATTEMPTS: Final = 8
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,204 +47,219 @@ class IssuerIdentity:
 
 
 class KeyRing:
-    """The issuer's keys by purpose, and the publishing of the trust list.
+    """The issuer's keys by purpose, and its entry of the trust list.
 
-    `home` holds the signing keys; `on_publish` is called after each new trust list. Times are aware UTC. Any verb
-    raises `Unavailable` when the register or a home does not answer.
+    `home` holds the signing keys, `home_of` says what it is called for a new key, `board` makes the list. Times are
+    aware UTC. Any verb raises `Unavailable` when the register or a home does not answer.
     """
 
     def __init__(
         self,
         register: Keys,
         home: KeyHome,
-        roots: RootKeys,
+        board: TrustBoard,
         identity: IssuerIdentity,
         *,
-        trust_days: int = 30,
-        home_name: str = "file",
-        on_publish: Callable[[], None] = lambda: None,
+        home_of: Callable[[KeyPurpose], str] = lambda purpose: "file",
     ) -> None:
         self.identity = identity
+        self.board = board
+        self._home_of = home_of
         self._register = register
         self._home = home
-        self._roots = roots
-        self._life = timedelta(days=trust_days)
-        self._home_name = home_name
-        self._on_publish = on_publish
 
     def open(self, now: datetime) -> None:
-        """Make what is missing: root keys, one active key per purpose, the first trust list. Repeatable.
+        """Make what was never there: the first key of each purpose, the first trust list. Repeatable.
+
+        Where a purpose had keys and none is active, people decided so, and a start of a process decides nothing: it
+        would put a key in use that nobody agreed to, or fail while the home is away.
 
         Raises `Conflict` `issuer_changed` when the register belongs to an issuer of another name: credentials in
         circulation name that one, and would all stop verifying.
         """
-        latest = self._latest()
-        if latest is not None and latest.issuers[0].issuer != self.identity.issuer:
-            raise Conflict("issuer_changed", f"this register belongs to issuer {latest.issuers[0].issuer}")
-        self._roots.open(now)
+        rows = self.rows()
+        own = {row.public for row in rows}
+        latest = self.board.latest()
+        for entry in () if latest is None else latest.issuers:
+            if entry.issuer != self.identity.issuer and any(key.public in own for key in entry.keys):
+                raise Conflict("issuer_changed", f"this register belongs to issuer {entry.issuer}")
         for purpose in PURPOSES:
-            if not any(row.state == KeyState.ACTIVE for row in self._rows(purpose)):
+            if not any(row.purpose == purpose for row in rows):
                 self._first_key(purpose, now)
-        if latest is None:
-            self._publish(now, only_first=True)
-        else:
-            self.refresh(now)
+        self.refresh(now)
 
     def active(self, purpose: KeyPurpose) -> KeyRecord:
-        """The key that signs for `purpose` now. Raises `NotFound` `no_active_key`."""
-        for row in self._rows(purpose):
-            if row.state == KeyState.ACTIVE:
-                return record_of(row)
-        raise NotFound("no_active_key", f"no key is active for {purpose.value}")
+        """The key that signs for `purpose` now.
+
+        Raises `NotFound` `no_active_key`; `Unavailable` `key_unpublished` while no trust list names it: what it signed
+        would be refused everywhere.
+        """
+        return record_of(self._signing(purpose))
 
     def event_key(self, now: datetime) -> KeyRecord:
-        """The key that signs events now: the active one, or its predecessor within `EVENT_KEY_LEAD`."""
-        rows = self._rows(KeyPurpose.EVENT)
-        for row in rows:
-            if row.state == KeyState.ACTIVE:
-                if row.activated_at is not None and now - row.activated_at < EVENT_KEY_LEAD:
-                    before = [
-                        old
-                        for old in rows
-                        if old.retired_from == row.activated_at and old.state == KeyState.VERIFY_ONLY
-                    ]
-                    if before:
-                        return record_of(before[0])
-                return record_of(row)
-        raise NotFound("no_active_key", "no key is active for event")
+        """The key that signs events now: the active one, or its predecessor within `EVENT_KEY_LEAD`. Raises as
+        `active`."""
+        row = self._signing(KeyPurpose.EVENT)
+        if row.activated_at is not None and now - row.activated_at < EVENT_KEY_LEAD:
+            for old in self.rows([KeyPurpose.EVENT]):
+                if old.retired_from == row.activated_at and old.state == KeyState.VERIFY_ONLY:
+                    return record_of(old)
+        return record_of(row)
+
+    def rows(self, purposes: Collection[KeyPurpose] = PURPOSES) -> tuple[SigningKeyRow, ...]:
+        """Every key, whatever its state, in the order of making."""
+        rows = self._register.list_keys([purpose.value for purpose in purposes])
+        return tuple(sorted(rows, key=lambda row: (row.created_at, row.purpose)))
+
+    def row(self, kid: str) -> SigningKeyRow:
+        """The key of that id. Raises `NotFound` `key_unknown`."""
+        for row in self.rows():
+            if row.kid == kid:
+                return row
+        raise NotFound("key_unknown", "no key of this issuer has this id")
 
     def records(self) -> tuple[KeyRecord, ...]:
-        """Every key, whatever its state, in the order of making."""
-        rows = self._register.list_keys([purpose.value for purpose in PURPOSES])
-        return tuple(record_of(row) for row in sorted(rows, key=lambda row: (row.created_at, row.purpose)))
+        """The public records of all keys that were not destroyed, in the order of making."""
+        return tuple(record_of(row) for row in self.rows() if row.state != KeyState.DESTROYED)
 
     def create_next(self, purpose: KeyPurpose, now: datetime) -> KeyRecord:
-        """Make and publish a key that may not sign yet, so that verifiers learn it before it does.
+        """Make a key that may not sign yet, and publish it, so that verifiers learn it before it does.
 
-        Raises `InvalidInput` `bad_key_purpose` for a purpose that issuers do not have, `Conflict` `next_key_exists`.
+        Where the roots are offline it stays `generated` until a ceremony has signed a list that names it. Raises
+        `InvalidInput` `bad_key_purpose` for a purpose that issuers do not have, `Conflict` `next_key_exists`.
         """
         if purpose not in PURPOSES:
             raise InvalidInput("bad_key_purpose", "an issuer has keys for credential, status and event")
-        if any(row.state == KeyState.NEXT for row in self._rows(purpose)):
+        waiting = (KeyState.GENERATED, KeyState.NEXT)
+        if any(row.state in waiting for row in self.rows([purpose])):
             raise Conflict("next_key_exists", "promote the waiting key of this purpose first")
-        row = self._new_row(purpose, KeyState.NEXT, now)
-        try:
-            self._register.add_key(row)
-        except Conflict as conflict:
-            if conflict.code == "next_key_exists":
-                self._home.destroy(row.kid)  # another process was faster, and its key is the one that waits
-            raise
-        self._publish(now)
-        return record_of(row)
+        row = self.generate(purpose, KeyState.GENERATED, now)
+        self.publish(now)
+        return record_of(self.row(row.kid))
 
-    def promote(self, kid: str, now: datetime) -> KeyRecord:
+    def generate(self, purpose: KeyPurpose, state: KeyState, now: datetime) -> SigningKeyRow:
+        """Make a key in the home and enter it into the register in `state`; publishes nothing.
+
+        A key that the register refuses is destroyed in the home again, so that none lies about that nobody knows of.
+        """
+        kid = self._home.create(purpose, now)
+        try:
+            row = self._described(kid, purpose, state, now)
+            self._register.add_key(row)
+        except EcardError as error:
+            if error.code != "outcome_unknown":  # else the register may have it
+                self._forget(kid)
+            raise
+        return row
+
+    def promote(self, kid: str, now: datetime, *, grant: Grant | None = None) -> KeyRecord:
         """`next` becomes `active`, and the key that was active signs no more; both in one moment.
 
-        Raises `NotFound` `key_unknown`, `RuleViolation` `key_change_impossible`.
+        Raises `NotFound` `key_unknown`, `RuleViolation` `key_change_impossible`, `key_not_held`, `approval_not_usable`.
         """
-        found = [row for row in self._register.list_keys([purpose.value for purpose in PURPOSES]) if row.kid == kid]
-        if not found:
-            raise NotFound("key_unknown", "no key of this issuer has this id")
-        waiting = [row for row in found if row.state == KeyState.NEXT]
-        if not waiting:
-            raise RuleViolation("key_change_impossible", "only a key in state next can be promoted")
-        row = self._register.activate_key(waiting[0].purpose, kid, now)
-        self._publish(now)
+        row = self.row(kid)
+        if row.state == KeyState.NEXT and not self.holds(row):
+            raise RuleViolation("key_not_held", "the home does not hold this key; its predecessor goes on signing")
+        row = self._register.activate_key(row.purpose, kid, now, grant=grant)
+        self.publish(now)
         return record_of(row)
+
+    def holds(self, row: SigningKeyRow) -> bool:
+        """Whether the home has just this key. Raises what the home raises while it is away."""
+        try:
+            return self._home.public_key(row.kid) == row.public
+        except NotFound:
+            return False
+
+    def publish(self, now: datetime) -> bool:
+        """Have the trust list say what the register says. False where it waits for a ceremony."""
+        for _ in range(_PUBLISH_ATTEMPTS):
+            entry = self.entry()
+            if not self.board.publish(entry, self._named(), now):
+                return False
+            if entry == self.entry():
+                break  # else another process changed a key meanwhile, and may have published that before we did this
+        return True
 
     def refresh(self, now: datetime) -> bool:
         """Publish anew when the trust list is past half of its life or says less than the register; True if so.
 
         The second is what a crash between a key's change and its publishing leaves behind.
         """
-        latest = self._latest()
-        if latest is not None and latest.issuers == (self._entry(),):
-            half = (latest.issued_at + latest.expires_at) // 2
-            if now.timestamp() < half:
-                return False
-        self._publish(now)
-        return True
+        return self.board.refresh(self.entry(), self._named(), now)
+
+    def entry(self) -> IssuerEntry:
+        """What the trust list shall say of this issuer."""
+        keys = tuple(record_of(row) for row in self.rows() if row.state not in _UNLISTED)
+        return IssuerEntry(self.identity.issuer, self.identity.status_uri, self.identity.regions, keys)
 
     def document(self) -> bytes:
-        """The newest trust list as signed. Raises `NotFound` `no_trust_list` before `open`."""
-        row = self._register.latest_trust_list()
-        if row is None:
-            raise NotFound("no_trust_list", "no trust list was published yet")
-        return row.document
+        """The newest trust list as signed. Raises `NotFound` `no_trust_list` before the first."""
+        return self.board.document()
 
     def trust(self, now: datetime) -> Trust:
         """The newest list as a verifier reads it."""
-        return Trust.of(trust_list.open_trust_list(self.document(), self.root(), now=int(now.timestamp())))
+        return self.board.trust(now)
 
     def root(self) -> TrustRoot:
-        """What verifiers pin."""
-        return self._roots.root()
+        """The root that signs lists now."""
+        return self.board.root()
 
-    def _rows(self, purpose: KeyPurpose) -> tuple[SigningKeyRow, ...]:
-        return self._register.list_keys([purpose.value])
+    def _signing(self, purpose: KeyPurpose) -> SigningKeyRow:
+        for row in self.rows([purpose]):
+            if row.state == KeyState.ACTIVE:
+                if row.published_at is None:
+                    raise Unavailable("key_unpublished", f"no trust list names the key for {purpose.value} yet")
+                return row
+        raise NotFound("no_active_key", f"no key is active for {purpose.value}")
+
+    def _named(self) -> set[tuple[str, str]]:
+        return {(row.purpose, row.kid) for row in self.rows() if row.state not in _UNLISTED}
 
     def _first_key(self, purpose: KeyPurpose, now: datetime) -> None:
-        row = self._new_row(purpose, KeyState.ACTIVE, now)
         try:
-            self._register.add_key(row)
+            self.generate(purpose, KeyState.ACTIVE, now)
         except Conflict as conflict:
-            if conflict.code != "key_already_active":
+            if conflict.code != "key_already_active":  # another process was faster, and its key is the one
                 raise
-            self._home.destroy(row.kid)  # another process was faster, and its key is the one
 
-    def _new_row(self, purpose: KeyPurpose, state: KeyState, now: datetime) -> SigningKeyRow:
-        kid = self._home.create(purpose, now)
+    def _described(self, kid: str, purpose: KeyPurpose, state: KeyState, now: datetime) -> SigningKeyRow:
+        held = next((key for key in self._home.held() if key.key_id == kid), None)
+        if held is None:
+            raise Unavailable("key_home_unavailable", "the home does not show the key that it has just made")
         return SigningKeyRow(
             purpose=purpose.value,
             kid=kid,
             state=state.value,
-            public=self._home.public_key(kid),
-            algorithm="ES256",
-            home=self._home_name,
+            public=held.public,
+            algorithm=held.algorithm,
+            user_id=held.user_id,
+            home=self._home_of(purpose),
             created_at=now,
             activated_at=now if state is KeyState.ACTIVE else None,
         )
 
-    def _entry(self) -> IssuerEntry:
-        keys = tuple(record for record in self.records() if record.state is not KeyState.RETIRED)
-        return IssuerEntry(self.identity.issuer, self.identity.status_uri, self.identity.regions, keys)
-
-    def _latest(self) -> TrustList | None:
-        row = self._register.latest_trust_list()
-        return None if row is None else self._roots.read(row.document)
-
-    def _publish(self, now: datetime, *, only_first: bool = False) -> None:
-        for _ in range(_PUBLISH_ATTEMPTS):
-            latest = self._latest()
-            if latest is not None and only_first:
-                return
-            issued_at = max(int(now.timestamp()), latest.issued_at if latest else 0)
-            content = TrustList(
-                version=latest.version + 1 if latest else 1,
-                issued_at=issued_at,
-                expires_at=issued_at + int(self._life.total_seconds()),
-                previous=latest.digest if latest else None,
-                issuers=(self._entry(),),
-            )
-            try:
-                self._register.add_trust_list(TrustListRow(content.version, self._roots.sign(content), now))
-            except Conflict:
-                continue  # another process published: say it again on top of that
-            self._on_publish()
-            return
-        raise Conflict("trust_list_version_taken", "other processes publish trust lists without a pause")
+    def _forget(self, kid: str) -> None:
+        try:
+            self._home.destroy(kid)
+        except EcardError as error:
+            _log.warning("key %s was made, is in no register, and could not be destroyed: %s", kid, error)
 
 
 def record_of(row: SigningKeyRow) -> KeyRecord:
-    """The public record of a stored key. Before its promotion a key's life starts when it was made."""
+    """The public record of a stored key, as the next trust list shall have it: a key just made is listed as `next`.
+
+    Before its promotion a key's life starts when it was made.
+    """
     start = row.activated_at or row.created_at
     return KeyRecord(
         kid=row.kid,
         purpose=KeyPurpose(row.purpose),
-        state=KeyState(row.state),
+        state=KeyState.NEXT if row.state == KeyState.GENERATED else KeyState(row.state),
         algorithm=row.algorithm,
         public=row.public,
         not_before=int(start.timestamp()),
         retired_from=None if row.retired_from is None else int(row.retired_from.timestamp()),
         compromised_from=None if row.compromised_from is None else int(row.compromised_from.timestamp()),
+        user_id=row.user_id,
     )

@@ -99,9 +99,10 @@ class CardDesk:
             self._add(card, card_ref, status, held, now)
         return card_ref
 
-    def identity(self, card: CardRow) -> Identity:
-        """The personal data behind `card`. Raises `Unavailable` `register_damaged` if it does not open."""
-        holder_row = self._holder(card)
+    def identity(self, card: CardRow, holder: HolderRow | None = None) -> Identity:
+        """The personal data behind `card`, whose `holder` may be given where it was read with others. Raises
+        `Unavailable` `register_damaged` if it does not open."""
+        holder_row = holder or self._holder(card)
         seal = self._seal(holder_row)
         person = json.loads(seal.open(holder_row.sealed, f"holder/{card.holder_ref}"))
         chip = json.loads(seal.open(card.sealed_identity, f"card/{card.card_ref}"))
@@ -111,9 +112,9 @@ class CardDesk:
             IdentificationCode(chip["code"]),
         )
 
-    def seal_of(self, card: CardRow) -> Seal:
+    def seal_of(self, card: CardRow, holder: HolderRow | None = None) -> Seal:
         """The data key of the card's holder, to seal or open what belongs to them."""
-        return self._seal(self._holder(card))
+        return self._seal(holder or self._holder(card))
 
     def cards_of(self, id_number: IdNumber) -> Sequence[CardRow]:
         return self._register.cards_of_holder(self.references.holder(id_number))

@@ -19,6 +19,7 @@ from typing import Protocol
 from ecard_card.card import ChipAssurance
 from ecard_card.status import CardChange
 from ecard_issuer.rows import (
+    ApprovalRow,
     BindingRow,
     CardEventRow,
     CardRow,
@@ -28,15 +29,24 @@ from ecard_issuer.rows import (
     EnrolmentRow,
     FeedEntry,
     FeedRow,
+    Grant,
     HolderRow,
+    KeyScheduleRow,
+    KeyUsage,
     OperatorRow,
     OutboxRow,
     PlanRow,
+    Reissuable,
+    ReissueCount,
+    ReissueRow,
     SigningKeyRow,
     StatusListRow,
     StatusSlot,
     StatusSnapshot,
+    Successor,
     TrustListRow,
+    TrustRootRow,
+    VoteRow,
 )
 
 
@@ -111,8 +121,9 @@ class Issuing(Protocol):
 
         `NotFound` `card_unknown`, `enrolment_unknown`, `status_list_unknown`; `InvalidInput`
         `status_index_out_of_range`; `RuleViolation` `card_status_differs`, `enrolment_not_proven` (or another card's),
-        `enrolment_expired`; `Conflict` `status_index_taken`, `enrolment_already_used`, `plan_exists`,
-        `chip_already_bound`, `ecard_already_bound`, and for a renewal `ecard_not_bound_here`."""
+        `enrolment_expired`, `key_not_active` (the planned key signs no more: plan again); `Conflict`
+        `status_index_taken`, `enrolment_already_used`, `plan_exists`, `chip_already_bound`, `ecard_already_bound`, and
+        for a renewal `ecard_not_bound_here`."""
 
     def get_plan(self, card_ref: str, plan_id: str) -> PlanRow:
         """`NotFound` `plan_unknown`."""
@@ -124,7 +135,8 @@ class Issuing(Protocol):
 
         `NotFound` `plan_unknown`; `Conflict` `plan_voided`, `plan_committed`, `enrolment_already_used`,
         `ecard_not_bound_here`, `credential_exists`; `RuleViolation` `card_status_differs`, `credential_off_plan`
-        (e-card, credential id, status slot, key or device key is not the planned one)."""
+        (e-card, credential id, status slot, key or device key is not the planned one), `key_not_active` (the planned
+        key was declared compromised meanwhile)."""
 
     def void_plan(self, card_ref: str, plan_id: str, now: datetime) -> bool:
         """Give a plan up: its entry is INVALID for ever, its reserved binding is free, an `ended` outbox row tells.
@@ -134,6 +146,64 @@ class Issuing(Protocol):
 
     def stale_plans(self, now: datetime, owner: str | None = None, limit: int = 100) -> tuple[PlanRow, ...]:
         """Plans still `planned` that are past their `expires_at` or belong to `owner` (itself, after a restart)."""
+
+
+class Reissuing(Issuing, Protocol):
+    """`bounds` are the first `card_ref` that counts, and the first beyond (None: to the end)."""
+
+    def open_reissue(self, row: ReissueRow, *, grant: Grant | None = None) -> ReissueRow:
+        """Permit it; where as much was permitted before, that row comes back and no grant is used. `NotFound`
+        `key_unknown`; `RuleViolation` `approval_not_usable`."""
+
+    def find_reissue(self, key_id: str) -> ReissueRow | None: ...
+
+    def free_slots(
+        self, count: int, now: datetime, randbelow: Callable[[int], int] = secrets.randbelow
+    ) -> tuple[StatusSlot, ...]:
+        """As `free_slot`, for `count` different places."""
+
+    def count_reissuable(
+        self, key_id: str, now: datetime, *, bounds: tuple[str, str | None] = ("", None)
+    ) -> ReissueCount: ...
+
+    def to_reissue(
+        self,
+        key_id: str,
+        now: datetime,
+        *,
+        after: tuple[str, bytes] | None = None,
+        bounds: tuple[str, str | None] = ("", None),
+        limit: int = 100,
+    ) -> tuple[Reissuable, ...]:
+        """Live, unexpired credentials of a key that have no successor, in order of (`card_ref`, `credential_id`),
+        those beyond `after`."""
+
+    def plan_reissues(self, plans: Sequence[PlanRow], now: datetime) -> Mapping[str, str]:
+        """Record plans that say what they replace, and take their status indexes. Those refused come back by `plan_id`
+        and code, the others stand: `credential_already_replaced`, `issuance_in_progress` (an open plan replaces the
+        same), `card_status_differs` (the card permits no e-card, or has ended this one), `ecard_not_bound_here`,
+        `credential_unknown`. `Conflict` `status_index_taken`, `RuleViolation` `key_not_active`: none stands.
+
+        Another `card_status` than the planned one is no reason: the entry gets the effect of the present one."""
+
+    def commit_reissues(
+        self, successors: Sequence[Successor], now: datetime, *, end_replaced: bool
+    ) -> Mapping[str, str]:
+        """Keep plans: each credential is stored, its entry says what the card's status means now, its predecessor is
+        told of it (and ended, where `end_replaced`), outbox rows are written; the binding stays as it is.
+
+        Refused ones come back as from `plan_reissues`, also for `plan_voided` (or committed before) and
+        `credential_off_plan`; their plans stay as they are, to be voided. `RuleViolation` `key_not_active` (the
+        planned key was declared compromised meanwhile): none is kept."""
+
+    def collect_successor(self, credential_id: bytes, now: datetime) -> CredentialRow:
+        """The newest successor of a credential, which ends with all between them; again gives the same.
+
+        `NotFound` `credential_unknown`; `Conflict` `credential_not_replaced`; `RuleViolation` `card_not_issuable` (the
+        successor has ended with its card)."""
+
+    def end_replaced(self, key_id: str, now: datetime, *, limit: int = 100) -> int:
+        """End live credentials of a key that have a successor; 0 when there are none any more."""
 
 
 class Changes(Protocol):
@@ -209,29 +279,105 @@ class Feed(Protocol):
 
 
 class Keys(Protocol):
+    """A verb that takes a `grant` uses that approval up in its own transaction, and raises `RuleViolation`
+    `approval_not_usable` where it is not approved, expired, used before, or given for another change."""
+
     def add_key(self, key: SigningKeyRow) -> None:
-        """One active and one next key per purpose: `Conflict` `key_exists`, `key_already_active`, `next_key_exists`."""
+        """One active key per purpose, and one that waits (generated or next): `Conflict` `key_exists`,
+        `key_already_active`, `next_key_exists`."""
 
     def list_keys(self, purposes: Collection[str]) -> tuple[SigningKeyRow, ...]: ...
 
-    def activate_key(self, purpose: str, kid: str, now: datetime) -> SigningKeyRow:
-        """`next` to `active`; the purpose's active key becomes `verify-only`, retired from `now`, in the same moment.
+    def activate_key(self, purpose: str, kid: str, now: datetime, *, grant: Grant | None = None) -> SigningKeyRow:
+        """`next` to `active`; the purpose's active key, if any, becomes `verify-only`, retired from `now`, in the same
+        moment. `NotFound` `key_unknown`; `RuleViolation` `key_change_impossible`."""
 
-        `NotFound` `key_unknown`; `RuleViolation` `key_change_impossible`."""
+    def retire_key(self, purpose: str, kid: str, now: datetime, *, grant: Grant | None = None) -> SigningKeyRow:
+        """`verify-only` to `retired`. `NotFound` `key_unknown`; `RuleViolation` `key_change_impossible`,
+        `key_still_named` (an unexpired live credential or an open plan names it)."""
 
-    def end_key(self, purpose: str, kid: str, state: str, now: datetime) -> SigningKeyRow:
-        """`verify-only` to `retired`, or any to `compromised`. `NotFound` `key_unknown`; `RuleViolation`
-        `key_change_impossible`, `key_still_named` (an unexpired live credential or an open plan names it)."""
+    def compromise_key(
+        self,
+        purpose: str,
+        kid: str,
+        cut_off: datetime | None,
+        now: datetime,
+        *,
+        successor: str | None = None,
+        grant: Grant | None = None,
+    ) -> SigningKeyRow:
+        """Any state to `compromised`, with a `key_compromised` outbox row; what it signed after `cut_off` is refused,
+        without one all of it. Said again it may only take more trust away: an earlier cut-off.
 
-    def add_trust_list(self, trust_list: TrustListRow) -> None:
-        """Store it with a `trust_list` outbox row. `Conflict` `trust_list_version_taken`: versions only grow."""
+        `successor`, generated or next, becomes active in the same transaction. `NotFound` `key_unknown`;
+        `RuleViolation` `key_change_impossible` (also for a successor while another key is active)."""
+
+    def destroy_key(self, purpose: str, kid: str, now: datetime, *, grant: Grant | None = None) -> SigningKeyRow:
+        """`generated` or `retired` to `destroyed`. `NotFound` `key_unknown`; `RuleViolation`
+        `key_change_impossible`."""
+
+    def key_usage(self, purpose: str, kid: str, now: datetime) -> KeyUsage:
+        """What names a key of this id. Only keys of purpose `credential` are named by anything."""
+
+    def set_schedule(self, row: KeyScheduleRow, *, grant: Grant | None = None) -> None:
+        """Set, or replace, when the keys of a purpose rotate. The grant is judged at the row's `set_at`."""
+
+    def clear_schedule(self, purpose: str, now: datetime, *, grant: Grant | None = None) -> None:
+        """`NotFound` `key_schedule_unknown`."""
+
+    def schedules(self) -> tuple[KeyScheduleRow, ...]: ...
+
+    def add_trust_list(
+        self,
+        trust_list: TrustListRow,
+        published: Collection[tuple[str, str]] = (),
+        *,
+        grant: Grant | None = None,
+    ) -> None:
+        """Store it with a `trust_list` outbox row. The keys it names, as (purpose, kid), count as published from its
+        `created_at` on, and a generated one becomes `next`. `Conflict` `trust_list_version_taken`: versions only
+        grow."""
 
     def latest_trust_list(self) -> TrustListRow | None: ...
 
+    def add_trust_root(self, row: TrustRootRow, *, grant: Grant | None = None) -> None:
+        """`Conflict` `trust_root_version_taken`: each version follows the one before it."""
+
+    def trust_roots(self) -> tuple[TrustRootRow, ...]:
+        """In order of their versions."""
+
+
+class Approvals(Protocol):
+    """Names of people are compared by `ecard_issuer.names.person_key`: case, spaces and Unicode forms tell nobody
+    apart."""
+
+    def request_approval(self, request: ApprovalRow, now: datetime) -> ApprovalRow:
+        """The open request (pending or approved, not expired) for this change, or this one, now stored.
+
+        `RuleViolation` `approval_too_many_open`: whoever asks has 50 open ones, as many as a list shows in part."""
+
+    def get_approval(self, request_id: str) -> ApprovalRow:
+        """`NotFound` `approval_unknown`."""
+
+    def list_approvals(self, limit: int = 200, *, undecided: bool = False) -> tuple[ApprovalRow, ...]:
+        """Newest first; with `undecided` only those that nobody closed."""
+
+    def votes_of(self, request_id: str) -> tuple[VoteRow, ...]:
+        """In order of time."""
+
+    def vote(self, vote: VoteRow) -> ApprovalRow:
+        """Say yes to a pending request (the last that is needed approves it), or no to one that is not used yet.
+
+        `NotFound` `approval_unknown`; `RuleViolation` `approval_own_request`, `approval_expired`; `Conflict`
+        `approval_already_voted`, `approval_closed`; `NotAllowed` `not_allowed` for an operator who was revoked."""
+
+    def use_approval(self, grant: Grant, now: datetime) -> None:
+        """Use an approval up for a change outside the register. `RuleViolation` `approval_not_usable`."""
+
 
 class Operators(Protocol):
-    def add_operator(self, operator: OperatorRow) -> None:
-        """`Conflict` `operator_exists`."""
+    def add_operator(self, operator: OperatorRow, *, grant: Grant | None = None) -> None:
+        """`Conflict` `operator_exists`; `RuleViolation` `approval_not_usable`."""
 
     def find_operator(self, token_hash: str) -> OperatorRow | None:
         """None for an unknown or revoked one."""
@@ -241,9 +387,10 @@ class Operators(Protocol):
     def list_operators(self) -> tuple[OperatorRow, ...]:
         """Revoked ones too, oldest first."""
 
-    def revoke_operator(self, token_hash: str, now: datetime) -> None:
-        """For ever; a repetition changes nothing. `NotFound` `operator_unknown`."""
+    def revoke_operators(self, token_hashes: Collection[str], now: datetime, *, grant: Grant | None = None) -> None:
+        """All of them, for ever; a repetition changes nothing. Open requests that somebody without any token left asked
+        for or agreed to are refused. `NotFound` `operator_unknown`; `RuleViolation` `approval_not_usable`."""
 
 
-class Register(Cards, Enrolments, Issuing, Changes, Statuses, Feed, Keys, Operators, Protocol):
+class Register(Cards, Enrolments, Reissuing, Changes, Statuses, Feed, Keys, Approvals, Operators, Protocol):
     """All of it. A use case asks for the narrowest part that it needs."""

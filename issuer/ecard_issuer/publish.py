@@ -14,18 +14,21 @@ from enum import StrEnum
 from typing import Final
 
 from ecard_card import jose, status_token
+from ecard_card.algorithm import Algorithm
 from ecard_card.credential import Unsigned
 from ecard_card.errors import NotFound
 from ecard_card.status_list import StatusList
 from ecard_issuer.keyring import KeyRing
 from ecard_issuer.ports import Statuses
+from ecard_keys.desk.desk import SigningDesk, SigningProfile
 from ecard_keys.key import KeyPurpose, KeyRecord, KeyState
-from ecard_keys.signer import Signer
 from ecard_keys.status_uri import list_uri
 from ecard_verifier.bundle import make_bundle
 
-#: A list is signed anew when a status changed, when its key changed, and after this share of its life.
+#: A list is signed anew when a status changed, when its key changed, after this share of its life, and at the latest
+#: after so many seconds: a verifier that fetches it knows statuses as of then.
 RENEWALS_PER_LIFE: Final = 48
+LONGEST_PAUSE: Final = 300
 _PUBLISHED: Final = frozenset({KeyState.NEXT, KeyState.ACTIVE, KeyState.VERIFY_ONLY})
 
 
@@ -57,10 +60,12 @@ class _Made:
 class Publisher:
     """Publishes status lists from the register's entries. `ttl` in seconds, `life` in seconds. Safe in threads."""
 
-    def __init__(self, register: Statuses, keys: KeyRing, signer: Signer, *, ttl: int = 60, life: int = 86400) -> None:
+    def __init__(
+        self, register: Statuses, keys: KeyRing, signing: SigningDesk, *, ttl: int = 60, life: int = 86400
+    ) -> None:
         self._register = register
         self._keys = keys
-        self._signer = signer
+        self._signing = signing
         self._ttl = ttl
         self._life = life
         self._made: dict[tuple[int, Form], _Made] = {}
@@ -68,20 +73,20 @@ class Publisher:
         self._making = threading.Lock()
 
     def status_list(self, list_id: int, form: Form, now: datetime, *, oldest: int | None = None) -> Published:
-        """The token of list `list_id`, at most `oldest` seconds old (default: a 48th of its life).
+        """The token of list `list_id`, at most `oldest` seconds old (default: 5 min, or a 48th of its life).
 
         Raises `NotFound` `status_list_unknown`, `Unavailable` when register or signer is away.
         """
         version = self._version(list_id)
         key = self._keys.active(KeyPurpose.STATUS)
         seconds = int(now.timestamp())
-        limit = self._life // RENEWALS_PER_LIFE if oldest is None else oldest
+        limit = min(self._life // RENEWALS_PER_LIFE, LONGEST_PAUSE) if oldest is None else oldest
         made = self._made.get((list_id, form))
         if made is None or not self._usable(made, version, key, seconds, limit):
             with self._making:  # one maker; the others find its work
                 made = self._made.get((list_id, form))
                 if made is None or not self._usable(made, version, key, seconds, limit):
-                    made = self._make(list_id, form, key, seconds)
+                    made = self._make(list_id, form, key, now)
                     self._made[list_id, form] = made
         return made.document
 
@@ -107,7 +112,10 @@ class Publisher:
             for row in lists:
                 tokens.append(self.status_list(row.list_id, Form.JWT, now, oldest=self._ttl).body.decode())
             after = lists[-1].list_id
-        body = make_bundle(self._keys.root(), self._keys.document(), tokens, made_at=now)
+        board = self._keys.board
+        chain = board.root_documents()
+        chain = chain[: len(chain) - len(board.chain())]  # up to the root of the list that is in the bundle
+        body = make_bundle(board.root(), board.document(), tokens, made_at=now, chain=chain)
         return Published(body, "application/json", _etag(body), self._ttl)
 
     def _version(self, list_id: int) -> int:
@@ -119,16 +127,20 @@ class Publisher:
     def _usable(self, made: _Made, version: int, key: KeyRecord, seconds: int, oldest: int) -> bool:
         return made.version >= version and made.kid == key.kid and 0 <= seconds - made.issued_at <= oldest
 
-    def _make(self, list_id: int, form: Form, key: KeyRecord, seconds: int) -> _Made:
+    def _make(self, list_id: int, form: Form, key: KeyRecord, now: datetime) -> _Made:
+        seconds = int(now.timestamp())
         version, statuses = self._statuses(list_id)
         uri = list_uri(self._keys.identity.status_uri, list_id)
         end = seconds + self._life
+        algorithm = Algorithm(key.algorithm)
         draft: Unsigned
         if form is Form.JWT:
-            draft = status_token.jwt_draft(uri, statuses, key.kid, seconds, end, self._ttl)
+            draft = status_token.jwt_draft(uri, statuses, key.kid, seconds, end, self._ttl, algorithm=algorithm)
         else:
-            draft = status_token.cwt_draft(uri, statuses, bytes.fromhex(key.kid), seconds, end, self._ttl)
-        token = draft.complete(self._signer.sign(key.kid, [draft.signing_input])[0])
+            kid = bytes.fromhex(key.kid)
+            draft = status_token.cwt_draft(uri, statuses, kid, seconds, end, self._ttl, algorithm=algorithm)
+        signatures = self._signing.sign(SigningProfile.STATUS_LIST, key.kid, [draft.signing_input], now)
+        token = draft.complete(signatures[0])
         body = token.encode() if isinstance(token, str) else token
         return _Made(version, key.kid, seconds, Published(body, form.value, _etag(body), self._ttl))
 
@@ -147,7 +159,7 @@ class Publisher:
 
 def public_jwk(record: KeyRecord) -> dict[str, str]:
     """The JWK of one of our keys, as JWKS consumers want it."""
-    members = jose.public_jwk(record.public[1:33], record.public[33:])
+    members = jose.jwk_of(record.public, Algorithm(record.algorithm))
     return {**members, "kid": record.kid, "use": "sig", "alg": record.algorithm}
 
 

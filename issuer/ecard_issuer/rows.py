@@ -9,11 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from ecard_card.card import ChipAssurance
 from ecard_card.status import CardChange, CardStatus, EcardStatus
-from ecard_issuer.states import BindingState, CredentialState, EnrolmentState, ListState, OutboxKind, PlanState
+from ecard_issuer.states import (
+    ApprovalState,
+    BindingState,
+    CredentialState,
+    EnrolmentState,
+    ListState,
+    OutboxKind,
+    PlanState,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,7 @@ class PlanRow:
         False  # False: binds a free chip to a new e-card; True: one more credential of the e-card bound here
     )
     state: PlanState = PlanState.PLANNED
+    replaces: bytes | None = None  # the credential that is made anew; then `enrolment_id` is empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,49 @@ class CredentialRow:
     issued_at: datetime
     expires_at: datetime
     state: CredentialState = CredentialState.LIVE
+    replaced_by: bytes | None = None  # its successor, made anew under another key
+
+
+@dataclass(frozen=True, slots=True)
+class Reissuable:
+    """A live credential without a successor, its card, and the card's holder (None where the register has lost it)."""
+
+    credential: CredentialRow
+    card: CardRow
+    holder: HolderRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReissueCount:
+    """Live credentials of a key: `waiting` have no successor, `replaced` have one that no device has fetched."""
+
+    waiting: int
+    replaced: int
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """A credential made anew, the plan it keeps, and the body of its `issued` outbox row."""
+
+    plan: PlanRow
+    credential: CredentialRow
+    body: Mapping[str, object]
+
+    @property
+    def on_plan(self) -> bool:
+        """Whether the credential is the planned one."""
+        names = ("card_ref", "credential_id", "ecard_id", "list_id", "index", "key_id", "device_key_thumbprint")
+        return all(getattr(self.credential, name) == getattr(self.plan, name) for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class ReissueRow:
+    """That the credentials of a key may be made anew: asked once, for as many runs as it takes."""
+
+    key_id: str
+    end_replaced: bool
+    opened_by: str
+    opened_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +231,7 @@ class StatusSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    card_ref: str  # empty for what concerns no card: a trust list
+    card_ref: str  # what concerns no card has a queue of its own: a trust list "", a stolen key "purpose/kid"
     outbox_id: str  # time-ordered text
     ordinal: int  # rises within the card
     kind: OutboxKind
@@ -207,18 +259,46 @@ class FeedRow:
 
 @dataclass(frozen=True, slots=True)
 class SigningKeyRow:
-    """`purpose` and `state` are the values of `ecard_keys.key.KeyPurpose` and `KeyState`; `public` a 65-byte point."""
+    """`purpose` and `state` are the values of `ecard_keys.key.KeyPurpose` and `KeyState`."""
 
     purpose: str
     kid: str
     state: str
-    public: bytes
+    public: bytes  # ES256 and SM2: a 65-byte point
     algorithm: str
     home: str
     created_at: datetime
     activated_at: datetime | None = None
-    retired_from: datetime | None = None
-    compromised_from: datetime | None = None
+    retired_from: datetime | None = None  # since when it does not sign
+    compromised_from: datetime | None = None  # the cut-off; None in state compromised: all that it signed is refused
+    user_id: bytes | None = None  # IDA of an SM2 key (GM/T 0003.2), None for every other
+    published_at: datetime | None = None  # of the first trust list that named it
+    retired_at: datetime | None = None
+    compromised_at: datetime | None = None  # when it was declared so
+    destroyed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUsage:
+    """What names a key: unexpired live credentials, and open plans.
+
+    `last_expiry` is when the last credential ends, or ended: verifiers' clocks may be behind, so the key is needed for
+    a little longer than that.
+    """
+
+    live: int
+    last_expiry: datetime | None
+    planned: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyScheduleRow:
+    """Rotate the keys of `purpose` every so often, in whole seconds."""
+
+    purpose: str
+    every: timedelta
+    set_by: str
+    set_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +306,55 @@ class TrustListRow:
     version: int
     document: bytes = field(repr=False)
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRootRow:
+    """A root document, as signed by the holders of the root before it and by its own."""
+
+    version: int
+    document: bytes = field(repr=False)
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """An approval that is to be used up by the very change that was approved."""
+
+    request_id: str
+    change_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRow:
+    """One change that other people are asked to agree to. `change_hash` is hex SHA-256 over action, subject and facts;
+    `facts` is what those people are shown."""
+
+    request_id: str
+    action: str
+    subject: str
+    facts: Mapping[str, object]
+    change_hash: str
+    requester: str
+    needed: int  # approvers besides the requester
+    created_at: datetime
+    expires_at: datetime
+    state: ApprovalState = ApprovalState.PENDING
+    closed_at: datetime | None = None  # when it was used, refused or found expired
+
+    def state_at(self, now: datetime) -> ApprovalState:
+        """The state, where time itself may have ended it."""
+        is_open = self.state in (ApprovalState.PENDING, ApprovalState.APPROVED)
+        return ApprovalState.EXPIRED if is_open and now >= self.expires_at else self.state
+
+
+@dataclass(frozen=True, slots=True)
+class VoteRow:
+    request_id: str
+    approver: str
+    approve: bool
+    voted_at: datetime
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,3 +39,12 @@ class OutboxKind(StrEnum):
     ENDED = "ended"  # a planned credential was voided: whatever was signed for it is invalid
     REBOUND = "rebound"  # a replacement moved an e-card to this card
     TRUST_LIST = "trust_list"  # a trust list was published
+    KEY_COMPROMISED = "key_compromised"  # a signing key was declared stolen or lost
+
+
+class ApprovalState(StrEnum):
+    PENDING = "pending"  # waits for other people
+    APPROVED = "approved"  # enough of them agreed: good for one use until it expires
+    REFUSED = "refused"  # one of them said no, or one who had a part in it was shut out
+    USED = "used"  # the change was made
+    EXPIRED = "expired"  # nobody decided in time, or nobody used it

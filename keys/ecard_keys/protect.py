@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ecard_card.errors import CheckFailed, InvalidInput
-from ecard_keys.encrypted_file import EncryptedFile, Name
+from ecard_keys.homes.encrypted_file import EncryptedFile, Name
 
 DATA_KEY_BYTES = 32
 _SEALED = b"\x01"  # AES-256-GCM: 0x01 || nonce (12) || ciphertext || tag (16)

@@ -23,8 +23,9 @@ class Signer(Protocol):
     def sign(self, key_id: str, messages: Sequence[bytes]) -> list[bytes]:
         """One signature per message, in order, all or none; an empty batch gives an empty list.
 
-        ES256 (RFC 7518 §3.4): the message is hashed here, the signature is r||s in 64 bytes, and s is always the
-        lower of its two values. Safe to call from several threads.
+        The message is hashed here. ES256 (RFC 7518 §3.4): r||s in 64 bytes, and s is always the lower of its two
+        values. SM2 (GB/T 32918.2 §6): r||s in 64 bytes, under the key's own user id. ML-DSA-65 (RFC 9964): 3309
+        bytes, empty context. Safe to call from several threads.
 
         Raises `NotFound` `key_unknown`, `InvalidInput` `bad_message` (a message is not bytes; nothing was signed),
         `Unavailable` `key_home_unavailable` or a more exact code of the adapter.
@@ -34,13 +35,14 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HeldKey:
-    """What a home tells of a key it holds. `created_at` is a NumericDate, `public` a 65-byte point for ES256."""
+    """What a home tells of a key it holds. `created_at` is a NumericDate; `public` and `user_id` as in `KeyRecord`."""
 
     key_id: str
     purpose: KeyPurpose
     algorithm: str
     public: bytes
     created_at: int
+    user_id: bytes | None = None  # of SM2 keys
 
 
 class KeyHome(Signer, Protocol):
@@ -51,7 +53,7 @@ class KeyHome(Signer, Protocol):
         ...
 
     def public_key(self, key_id: str) -> bytes:
-        """The public half, a 65-byte uncompressed point. Raises `NotFound` `key_unknown`."""
+        """The public half: a 65-byte uncompressed point, 1952 bytes of ML-DSA-65. Raises `NotFound` `key_unknown`."""
         ...
 
     def held(self) -> tuple[HeldKey, ...]:

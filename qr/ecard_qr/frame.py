@@ -1,9 +1,9 @@
 """The two code frames, bytes <-> structure. Reads and lays out; verifies no signature.
 
-Both are signed by the device key (a P-256 key, ES256) that the issuer certified:
+Both are signed by the device key (ES256, or SM2 with the default user id) that the issuer certified:
 
-* `OfflineFrame`, "EC1": COSE_Sign1 (RFC 9052 §4.2, tag 18). Protected header {1: -9 (ESP256, RFC 9864),
-  13: the issuer CWT (`kcwt`, RFC 9528: the message itself, not in a byte string)}, payload {6: iat,
+* `OfflineFrame`, "EC1": COSE_Sign1 (RFC 9052 §4.2, tag 18). Protected header {1: -9 (ESP256, RFC 9864) or -65537
+  (SM2), 13: the issuer CWT (`kcwt`, RFC 9528: the message itself, not in a byte string)}, payload {6: iat,
   39: cnonce (RFC 9200), 3: aud or absent}, external_aad `ecard-qr-1`. Verifies without a network.
 * `OnlineFrame`, "EC0": CBOR array [1, credential id, iat, nonce, signature]; signed is `ecard-qr-0` followed by
   the array without its signature. Short enough to be typed; whoever verifies looks the credential up.
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ecard_card import cbor, cose
+from ecard_card.algorithm import Algorithm
 from ecard_card.errors import EcardError, InvalidInput
 
 CREDENTIAL_ID_SIZE: Final = 16
@@ -33,17 +34,27 @@ _ONLINE_CONTEXT: Final = b"ecard-qr-0"
 _ONLINE_VERSION: Final = 1
 _CLAIM_AUD, _CLAIM_IAT, _CLAIM_CNONCE = 3, 6, 39
 # A protected header of exactly two members in deterministic order always starts so; the credential is the rest.
-_PROTECTED_START: Final = bytes.fromhex("a201280d")
+_PROTECTED_START: Final = {
+    Algorithm.ES256: bytes.fromhex("a201280d"),
+    Algorithm.SM2: bytes.fromhex("a2013a000100000d"),
+}
 _SIGN1_START: Final = bytes.fromhex("d284")  # tag 18, array of four
+_ES256, _SM2 = _PROTECTED_START
+_ES256_START, _SM2_START = (start + _SIGN1_START for start in _PROTECTED_START.values())
+_ES256_SKIPPED, _SM2_SKIPPED = map(len, _PROTECTED_START.values())
 
 
 class OfflineFrame(NamedTuple):
-    """An EC1 frame as read. `credential` is the issuer CWT, whole (tag 18); `issued_at` is a NumericDate."""
+    """An EC1 frame as read. `credential` is the issuer CWT, whole (tag 18); `issued_at` is a NumericDate.
+
+    `algorithm` is what the header says the device signed with.
+    """
 
     credential: bytes
     issued_at: int
     nonce: bytes
     audience: str | None
+    algorithm: Algorithm
     signing_input: bytes
     signature: bytes
 
@@ -96,8 +107,14 @@ class UnsignedOnline:
         return cbor.encode([_ONLINE_VERSION, self.credential_id, self.issued_at, self.nonce, signature])
 
 
-def draft_offline(credential: bytes, issued_at: int, nonce: bytes, audience: str | None = None) -> UnsignedOffline:
-    """Lay out an EC1 frame.
+def draft_offline(
+    credential: bytes,
+    issued_at: int,
+    nonce: bytes,
+    audience: str | None = None,
+    algorithm: Algorithm = Algorithm.ES256,
+) -> UnsignedOffline:
+    """Lay out an EC1 frame for a device key of `algorithm`.
 
     `credential` is an issuer CWT (COSE_Sign1, tag 18), `issued_at` a NumericDate, `nonce` 8 fresh random bytes,
     `audience` the counter the code is for, if one is meant. Raises `InvalidInput` `bad_code`.
@@ -109,7 +126,7 @@ def draft_offline(credential: bytes, issued_at: int, nonce: bytes, audience: str
     claims: dict[int, object] = {_CLAIM_IAT: _time(issued_at), _CLAIM_CNONCE: _exactly(nonce, NONCE_SIZE)}
     if audience is not None:
         claims[_CLAIM_AUD] = _audience(audience)
-    return UnsignedOffline(_PROTECTED_START + credential, cbor.encode(claims))
+    return UnsignedOffline(_PROTECTED_START[algorithm] + credential, cbor.encode(claims))
 
 
 def draft_online(credential_id: bytes, issued_at: int, nonce: bytes) -> UnsignedOnline:
@@ -123,9 +140,12 @@ def parse_offline(data: bytes) -> OfflineFrame:
         protected, payload, signature = cose.split_sign1(data, limit=MAX_FRAME)
     except InvalidInput as error:
         raise InvalidInput("bad_code", error.detail) from None
-    if not protected.startswith(_PROTECTED_START + _SIGN1_START):
-        raise InvalidInput("bad_code", "want exactly the headers alg (ESP256) and kcwt (a COSE_Sign1)")
-    credential = protected[len(_PROTECTED_START) :]
+    if protected.startswith(_ES256_START):
+        algorithm, credential = _ES256, protected[_ES256_SKIPPED:]
+    elif protected.startswith(_SM2_START):
+        algorithm, credential = _SM2, protected[_SM2_SKIPPED:]
+    else:
+        raise InvalidInput("bad_code", "want exactly the headers alg (ESP256 or SM2) and kcwt (a COSE_Sign1)")
     if len(credential) > MAX_CREDENTIAL:
         raise InvalidInput("bad_code", "the credential is longer than any of ours")
     match = _CLAIMS.fullmatch(payload)
@@ -139,6 +159,7 @@ def parse_offline(data: bytes) -> OfflineFrame:
         issued_at=_time(cbor.uint(issued_at)),
         nonce=nonce,
         audience=None if head is None else text.decode("ascii"),
+        algorithm=algorithm,
         signing_input=cose.signing_input(protected, payload, _OFFLINE_AAD),
         signature=signature,
     )

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import NoReturn
 
 from ecard_card.errors import (
+    ApprovalNeeded,
     CheckFailed,
     ChipFault,
     Conflict,
@@ -26,7 +27,13 @@ from ecard_card.errors import (
 from ecard_card.messages import language, text
 
 #: The module by which we know that an extra is installed.
-_PROBES = {"service": "sqlalchemy", "image": "qrcode", "reader": "smartcard"}
+_PROBES = {"service": "sqlalchemy", "image": "qrcode", "reader": "smartcard", "vault": "hvac", "hsm": "pkcs11"}
+
+#: Commands whose verbs come from several rooms: an entry point `key.serve` adds verbs to `ecard key`.
+_GROUPS = {
+    "key": "the keys that sign: list, make, rotate, retire, declare stolen, serve",
+    "trust": "the trust list and its roots: plan, ceremony, publish, check",
+}
 
 _EXIT_CODES: tuple[tuple[type[EcardError], int], ...] = (
     (InvalidInput, 2),
@@ -37,6 +44,7 @@ _EXIT_CODES: tuple[tuple[type[EcardError], int], ...] = (
     (RuleViolation, 1),
     (NotAllowed, 1),
     (NotAuthenticated, 1),
+    (ApprovalNeeded, 4),
 )
 _RUNTIME_FAULT = 3
 
@@ -46,8 +54,8 @@ Exit status: 0 done or valid, 1 refused, 2 wrong usage, 3 undecided or a fault o
 4 another admin must approve, 5 not found."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit status. No traceback reaches the user for an error of ours."""
+def command_line() -> argparse.ArgumentParser:
+    """The parser of all commands that this installation can run."""
     parser = _Parser(
         prog="ecard",
         description="The authority behind electronic cards: issue, bind to chips, verify, revoke.",
@@ -56,9 +64,19 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"ecard {version('ecard')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    groups: dict[str, argparse._SubParsersAction[_Parser]] = {}
     for command in _runnable(entry_points(group="ecard.commands")):
-        command.load()(commands)
-    options = parser.parse_args(arguments)
+        group, dot, _ = command.name.partition(".")
+        if dot and group not in groups:
+            verbs = commands.add_parser(group, help=_GROUPS[group], description=_GROUPS[group])
+            groups[group] = verbs.add_subparsers(title="commands", metavar="COMMAND", required=True)
+        command.load()(groups[group] if dot else commands)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status. No traceback reaches the user for an error of ours."""
+    options = command_line().parse_args(arguments)
     try:
         return int(options.func(options))
     except EcardError as error:

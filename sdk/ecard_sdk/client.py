@@ -20,12 +20,11 @@ from ecard_card import jose
 from ecard_card.card import ChipAssurance
 from ecard_card.errors import InvalidInput
 from ecard_card.status import CardChange, CardStatus
-from ecard_keys.trust_list import TrustRoot
+from ecard_keys.trust.root import TrustRoot, root_from_json
 from ecard_sdk.device import DeviceKey
-from ecard_sdk.errors import ServiceDown
+from ecard_sdk.errors import ServiceDown, WaitsForApproval
 from ecard_sdk.exchange import Exchange, reference
 from ecard_sdk.models import Card, Change, Enrolment, IssuedCredential, Key, ProvenChip, Verification
-from ecard_verifier.bundle import root_from_json
 
 TRUST_LIST: Final = "/.well-known/ecard-trust-list"
 
@@ -191,6 +190,18 @@ class ECardClient:
         path = f"/v1/enrolments/{reference(enrolment_id)}/credentials"
         return IssuedCredential.of(self._issuer.post(path, body, safe=True))
 
+    def collect_successor(
+        self, credential_id: bytes, device: DeviceKey, now: datetime | None = None, *, issuer: str | None = None
+    ) -> IssuedCredential:
+        """Fetch the credential that was made anew for `device`, after the issuer replaced a key; the old one ends.
+
+        `credential_id` is the old one's. A repetition gives the same again. `Taken` `credential_not_replaced`:
+        there is nothing to fetch, the old one stays good; `Refused` `card_not_issuable`: its card has ended.
+        """
+        proof = device.proof(issuer or self._name, credential_id.hex(), now or datetime.now(UTC))
+        path = f"/v1/credentials/{credential_id.hex()}/successor"
+        return IssuedCredential.of(self._issuer.post(path, {"proof": proof}, safe=True))
+
     # Keys, what is published, and verification
 
     def keys(self) -> tuple[Key, ...]:
@@ -201,9 +212,32 @@ class ECardClient:
         """Make the next key of a purpose. It is published at once and signs only after `promote_key`."""
         return Key.of(self._issuer.post("/v1/keys", {"purpose": purpose}))
 
-    def promote_key(self, kid: str) -> Key:
-        """Let a `next` key sign; its predecessor then only verifies."""
-        return Key.of(self._issuer.post(f"/v1/keys/{reference(kid)}/promote", {}))
+    def promote_key(self, kid: str, *, despite_lead: bool = False) -> Key:
+        """Let a `next` key sign; its predecessor then only verifies.
+
+        Raises `Refused` `key_lead_not_over` until every verifier must have learned of the key, `WaitsForApproval`.
+        """
+        return Key.of(self._change(f"/v1/keys/{reference(kid)}/promote", {"despite_lead": despite_lead}))
+
+    def compromise_key(self, kid: str, cut_off: datetime | None) -> Key:
+        """Declare a key stolen: what it signed after `cut_off` is refused, without one everything; a successor signs.
+
+        Raises `WaitsForApproval`.
+        """
+        moment = None if cut_off is None else cut_off.isoformat()
+        return Key.of(self._change(f"/v1/keys/{reference(kid)}/compromise", {"cut_off": moment}))
+
+    def approve(self, request_id: str) -> None:
+        """Agree to a change that another operator asked for. Raises `Refused` `approval_own_request` for one's own."""
+        self._issuer.post(f"/v1/approvals/{reference(request_id)}/approve", {})
+
+    def _change(self, path: str, body: Mapping[str, object]) -> object:
+        """A change that other people may have to agree to first."""
+        answer = self._issuer.post(path, body)
+        match answer:
+            case {"approval": {"id": str(request_id)}}:
+                raise WaitsForApproval("approval_needed", "another operator must agree", request_id=request_id)
+        return answer
 
     def bundle(self) -> bytes:
         """The offline bundle as it is: keep it in a file, open it by `OfflineVerifier.from_bundle`."""

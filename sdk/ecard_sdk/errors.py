@@ -67,6 +67,21 @@ class Refused(ServiceError, family.RuleViolation):
     """Understood, and refused: by the card's life, the chip's answer, or a check that did not hold."""
 
 
+class WaitsForApproval(ServiceError, family.ApprovalNeeded):
+    """Nothing was changed yet: another operator must agree (`ECardClient.approve`); then send the same request again.
+
+    `request_id` names what they are asked, not the HTTP request.
+    """
+
+    request_id: str
+
+    def __init__(self, code: str, detail: str = "", *, request_id: str) -> None:
+        family.ApprovalNeeded.__init__(self, code, detail, request_id=request_id)
+        self.status = 202
+        self.title = ""
+        self.retry_after = None
+
+
 class ServiceDown(ServiceError, family.Unavailable):
     """No answer, or a fault on the service's side. Whether a change was made is not known: repeat it with its
     `event_id`, or look."""

@@ -158,16 +158,25 @@ class IssuedCredential(Model):
 
 @dataclass(frozen=True, slots=True)
 class Key(Model):
-    """A signing key of the issuer as the world may know it."""
+    """A signing key of the issuer as the world may know it. `next_change_from`: when it may be promoted or retired,
+    whichever comes next in its life; None where nothing does."""
 
     kid: str
     purpose: str
     state: str
     not_before: datetime
+    next_change_from: datetime | None = None
 
     @classmethod
     def _of(cls, data: Mapping[str, Any]) -> Self:
-        return cls(_text(data["kid"]), _text(data["purpose"]), _text(data["state"]), _time(data["not_before"]))
+        later = data.get("next_change_from")
+        return cls(
+            _text(data["kid"]),
+            _text(data["purpose"]),
+            _text(data["state"]),
+            _time(data["not_before"]),
+            None if later is None else _time(later),
+        )
 
 
 @dataclass(frozen=True, slots=True)

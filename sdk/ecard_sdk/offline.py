@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ecard_card.errors import InvalidInput
-from ecard_keys.trust_list import TrustRoot
+from ecard_keys.trust.root import TrustRoot
 from ecard_verifier.bundle import MAX_BUNDLE, Bundle, open_bundle
 from ecard_verifier.check import check
 from ecard_verifier.policy import Policy

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ecard_card import cose, jose, sd_jwt
+from ecard_card.algorithm import Algorithm
 from ecard_card.errors import EcardError
-from ecard_keys.ephemeral import EphemeralSigner
-from ecard_keys.trust import Trust
-from ecard_keys.trust_list import IssuerEntry, TrustList
+from ecard_keys.homes.ephemeral import EphemeralSigner
+from ecard_keys.private_key import load_private_key
+from ecard_keys.trust.trust import Trust
+from ecard_keys.trust.trust_list import IssuerEntry, TrustList
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.check import check
 from ecard_verifier.verdict import Verdict
-from tests.world import NOW, World, seconds
+from tests.world import NOW, REGION, World, seconds
 
 OTHER_ISSUER = "https://other.example"
 OTHER_STATUS = "https://other.example/lists/{list}"
@@ -60,7 +62,8 @@ def cose_message(
 def device_signer(device: DeviceKey) -> EphemeralSigner:
     """The device's key as a signer of anything: a rooted phone."""
     signer = EphemeralSigner("device")
-    signer._private = device._private
+    secret = device._private.private_numbers().private_value.to_bytes(32, "big")
+    signer._private = load_private_key(Algorithm.ES256, secret, device.point)
     return signer
 
 
@@ -74,6 +77,7 @@ def vc_claims(world: World, device: DeviceKey, now: datetime = NOW) -> dict[str,
         "cnf": {"jwk": device.public_jwk},
         "status": {"status_list": {"idx": 7, "uri": world.status_uri.replace("{list}", "1")}},
         "chip_assurance": "challenge",
+        "card_issuing_region": REGION,
     }
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ecard_card import cbor, cose, cwt, jose
 from ecard_card.errors import EcardError
-from ecard_keys.ephemeral import EphemeralSigner
+from ecard_keys.homes.ephemeral import EphemeralSigner
 from ecard_qr import payload
 from ecard_qr.frame import MAX_FRAME
 from ecard_sdk.device import DeviceKey

@@ -9,7 +9,7 @@ import pytest
 from ecard_card import cbor, cose, cwt, jose, sd_jwt, status_token
 from ecard_card.errors import EcardError
 from ecard_card.status_list import StatusList
-from ecard_keys.ephemeral import EphemeralSigner
+from ecard_keys.homes.ephemeral import EphemeralSigner
 from ecard_qr import frame, payload
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.feed import FeedBeat, verify_event

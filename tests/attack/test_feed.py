@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ecard_card.errors import CheckFailed, EcardError
 from ecard_card.status import EcardStatus
 from ecard_keys.key import KeyPurpose, KeyRecord, KeyState
-from ecard_keys.trust import Trust
+from ecard_keys.trust.trust import Trust
 from ecard_qr import payload
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.feed import CredentialIssued, FeedBeat, OtherEvent, TrustListPublished, verify_event

@@ -245,7 +245,7 @@ def test_a_proof_stays_with_the_enrolment_it_was_made_for(office: Office) -> Non
 
 
 def published(office: Office, now: datetime = NOW) -> list[str]:
-    desk = EventDesk(office.home, office.ring, office.ring.identity)
+    desk = EventDesk(office.signing, office.ring, office.ring.identity)
     while dispatch_once(office.register, desk, now):
         continue
     return [row.token for row in office.register.read_feed(STREAM, 0)]
@@ -356,7 +356,7 @@ def test_a_name_that_stands_nowhere_is_not_found(office: Office, name: str) -> N
 
 @pytest.mark.parametrize("number", [-1, 2**31, 2**63, 2**64, 10**40])
 def test_a_status_list_of_any_number_is_served_or_not_found(office: Office, number: int) -> None:
-    publisher = Publisher(office.register, office.ring, office.home)
+    publisher = Publisher(office.register, office.ring, office.signing)
     for form in Form:
         with pytest.raises(NotFound):
             publisher.status_list(number, form, NOW)
@@ -366,7 +366,7 @@ def test_the_issuers_two_forms_of_a_list_say_the_same(office: Office) -> None:
     card_ref = bound_card(office, 22)
     LifeCycle(office.register, lambda: None).change(card_ref, CardChange.REPORT_LOSS, NOW)
     (row,) = office.register.credentials_of(card_ref)
-    publisher, trust = Publisher(office.register, office.ring, office.home), office.ring.trust(NOW)
+    publisher, trust = Publisher(office.register, office.ring, office.signing), office.ring.trust(NOW)
     text = accept_status_token(publisher.status_list(row.list_id, Form.JWT, NOW).body.decode(), trust, NOW)
     binary = accept_status_token(publisher.status_list(row.list_id, Form.CWT, NOW).body, trust, NOW)
     assert text.statuses == binary.statuses

@@ -25,7 +25,7 @@ from ecard_issuer.web.feed import Places, stream
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.callers import Role
 from tests.issuer.service import ORIGIN, Service, open_service
-from tests.issuer.web.test_authorisation import ROWS
+from tests.issuer.web.test_authorisation import NAMED, ROWS
 from tests.issuer.web.test_journey import enrol, issue, post
 
 JSON = {"Content-Type": "application/json"}
@@ -71,7 +71,7 @@ def refused(shared: Service) -> Iterator[TestClient]:
 
 
 def filled(path: str) -> str:
-    return path.format(card_ref="ab" * 16, enrolment_id="cd" * 16, kid="00000000", list_id=1)
+    return path.format(**{**NAMED, "list_id": 1})
 
 
 def problem_code(response: httpx2.Response) -> str:
@@ -216,7 +216,7 @@ def test_twenty_copies_of_a_request_do_one_thing(service: Service, both: TestCli
 
     assert at_once(12, lambda _: both.post("/v1/keys", json={"purpose": "status"})).pop((201, "ok")) == 1
     keys = post(both, "/v1/keys", {"purpose": "credential"}, 201)
-    promoted = at_once(12, lambda _: both.post(f"/v1/keys/{keys['kid']}/promote"))
+    promoted = at_once(12, lambda _: both.post(f"/v1/keys/{keys['kid']}/promote", json={"despite_lead": True}))
     assert promoted.pop((200, "ok")) == 1
     assert set(promoted) == {(422, "key_change_impossible")}
 

@@ -13,7 +13,7 @@ from ecard_card import cbor, cose, jose, status_token
 from ecard_card.errors import EcardError
 from ecard_card.status import EcardStatus
 from ecard_card.status_list import StatusList
-from ecard_keys.ephemeral import EphemeralSigner
+from ecard_keys.homes.ephemeral import EphemeralSigner
 from ecard_keys.key import KeyPurpose, KeyState
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.bundle import MAX_BUNDLE, make_bundle, open_bundle
@@ -236,7 +236,7 @@ def test_a_root_with_one_foreign_key_among_the_right_ones_is_not_the_pinned_root
     own = jose.parse_json(bundle(WORLD))
     assert isinstance(own, dict)
     root = own["root"]
-    root["keys"] = [*root["keys"], *content["root"]["keys"]]
+    root["holders"] = [*root["holders"], *content["root"]["holders"]]
     forged = jose.dump_json(content | {"root": root})
     with pytest.raises(EcardError, match="trust_undersigned"):
         open_bundle(forged, NOW, WORLD.root)

@@ -7,13 +7,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import code_picture, issue_library, offline_check, sdjwt_verify
+from tests.benchmarks import code_picture, issue_library, offline_check, reissue, sdjwt_verify, signing
 
 BENCHMARKS: dict[str, Callable[[], list[dict[str, object]]]] = {
     "offline_check": offline_check.run,
     "sdjwt_verify_reference": sdjwt_verify.run,
     "issue_library": issue_library.run,
+    "reissue": reissue.run,
     "code_picture": code_picture.run,
+    "sign_file": signing.run_file,
+    "sign_sm2": signing.run_sm2,
+    "sign_openbao_single": signing.run_openbao_single,
+    "sign_openbao_batch": signing.run_openbao_batch,
+    "sign_pkcs11": signing.run_pkcs11,
+    "sign_desk": signing.run_desk,
 }
 
 

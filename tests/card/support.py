@@ -81,10 +81,10 @@ def sample(device: bytes | None = None, **changes: Any) -> Credential:
             "birthdate": "1990-01-01",
             "personal_administrative_number": "11010119900101123X",
             "card_number": "A00000003",
-            "card_issuing_region": "110100",
             "expiry_date": "2035-01-01",
             "chip_ref": "c2FtcGxl",
         },
+        region="110100",
     )
     return replace(credential, **changes)
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecard_card import jose
+from ecard_card.algorithm import Algorithm
 from tests.card.support import SIGNATURE, brief, holds, load, new_key, only_our_errors, point, refused
 
 VECTORS = load("jose")["vectors"]
@@ -88,9 +89,26 @@ def test_a_read_header_cannot_be_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    "alg", ["none", "None", "NONE", "HS256", "ES256K", "ES384", "EdDSA", "es256", "", None, 1, ["ES256"]]
+    "alg",
+    [
+        "none",
+        "None",
+        "NONE",
+        "HS256",
+        "ES256K",
+        "ES384",
+        "EdDSA",
+        "es256",
+        "sm2",
+        "ML-DSA-65",
+        "",
+        None,
+        1,
+        ["ES256"],
+        ["SM2"],
+    ],
 )
-def test_only_es256_is_read(alg: object) -> None:
+def test_only_es256_and_sm2_are_read(alg: object) -> None:
     refused(lambda: jose.parse_compact(token({**HEADER, "alg": alg}), typ="test+jwt"), "algorithm_not_allowed")
     refused(
         lambda: jose.parse_compact(token({**HEADER, "alg": alg}, signature=b""), typ="test+jwt"),
@@ -251,6 +269,52 @@ def test_public_jwk_there_and_back() -> None:
     assert jose.parse_public_jwk(jwk) == public
     assert jose.parse_public_jwk({**jwk, "kid": "1", "use": "sig", "alg": "ES256"}) == public
     assert jose.key_id(public) == jose.thumbprint(jwk).hex()[:8]
+
+
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_a_key_of_each_algorithm_goes_there_and_back(algorithm: Algorithm) -> None:
+    public = bytes(1952) if algorithm is Algorithm.ML_DSA_65 else b"\x04" + bytes(range(64))
+    jwk = jose.jwk_of(public, algorithm)
+    assert jose.parse_jwk({**jwk, "kid": "1"}) == (algorithm, public)
+    assert jose.key_id(public, algorithm) == jose.key_id_of(jwk) == jose.thumbprint(jwk).hex()[:8]
+    if algorithm is not Algorithm.ES256:
+        refused(lambda: jose.parse_public_jwk(jwk), "bad_jwk")
+    for other in (b"", public[:-1], public + b"\0"):
+        refused(lambda other=other: jose.jwk_of(other, algorithm), "bad_jwk")  # type: ignore[misc]
+
+
+def test_one_point_has_another_key_id_on_each_curve() -> None:
+    public = b"\x04" + bytes(range(64))
+    assert jose.key_id(public, Algorithm.SM2) != jose.key_id(public)
+
+
+AKP = jose.jwk_of(bytes(1952), Algorithm.ML_DSA_65)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {**AKP, "alg": "ML-DSA-44"},
+        {**AKP, "alg": "ML-DSA-87"},
+        {**AKP, "alg": None},
+        {**AKP, "pub": "AAAA"},
+        {**AKP, "pub": AKP["pub"] + "AAAA"},
+        {**AKP, "pub": "A" * 1_000_000},
+        {**AKP, "pub": 7},
+        {**AKP, "priv": "AAAA"},
+        {**jose.public_jwk(bytes(32), bytes(32)), "crv": ["SM2"]},
+        {**jose.public_jwk(bytes(32), bytes(32)), "crv": "sm2"},
+        {**jose.public_jwk(bytes(32), bytes(32)), "kty": "AKP"},
+    ],
+    ids=brief,
+)
+def test_keys_of_no_algorithm_of_ours_are_refused(value: object) -> None:
+    refused(lambda: jose.parse_jwk(value), "bad_jwk")
+
+
+def test_the_header_says_which_of_the_two_algorithms() -> None:
+    for alg in (Algorithm.ES256, Algorithm.SM2):
+        assert jose.parse_compact(token({**HEADER, "alg": alg.value}), typ="test+jwt").algorithm is alg
 
 
 JWK = jose.public_jwk(bytes(32), bytes(32))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecard_card import disclosure, jose, sd_jwt
+from ecard_card.algorithm import Algorithm
 from tests.card.support import (
     SIGNATURE,
     brief,
@@ -23,7 +24,6 @@ from tests.card.support import (
 )
 
 RFC = load("sd_jwt")
-OURS = load("credential")["vectors"][0]
 
 
 def salts() -> Any:
@@ -115,22 +115,33 @@ def test_name_shows_its_claim_with_all_below_it() -> None:
     assert shown.payload["nationalities"] == ["US", "DE"]
 
 
-def test_our_vector() -> None:
-    given_ = OURS["input"]
-    credential = sample(bytes.fromhex(given_["device_key"]))
-    unsigned = sd_jwt.draft(credential, OURS["kid"], salts())
-    assert unsigned.signing_input.decode() == OURS["sd_jwt"]["signing_input"]
-    read = sd_jwt.parse(OURS["sd_jwt"]["token"])
+@pytest.mark.parametrize("vector", load("credential")["vectors"], ids=lambda vector: vector["algorithm"])
+def test_our_vectors(vector: dict[str, Any]) -> None:
+    given_, algorithm = vector["input"], Algorithm(vector["algorithm"])
+    credential = sample(bytes.fromhex(given_["device_key"]), device_algorithm=Algorithm(given_["device_algorithm"]))
+    unsigned = sd_jwt.draft(credential, vector["kid"], salts(), algorithm)
+    assert unsigned.signing_input.decode() == vector["sd_jwt"]["signing_input"]
+    read = sd_jwt.parse(vector["sd_jwt"]["token"])
     assert read.disclosures == unsigned.disclosures
-    assert holds(bytes.fromhex(OURS["issuer_key"]), read.issuer_jws.signing_input, read.issuer_jws.signature)
-    shown = sd_jwt.parse(OURS["presentation"]["token"])
+    assert read.issuer_jws.algorithm is algorithm
+    shown = sd_jwt.parse(vector["presentation"]["token"])
     bound = sd_jwt.parse_key_binding(shown)
-    assert holds(credential.device_key, bound.jws.signing_input, bound.jws.signature)
+    assert bound.jws.algorithm is credential.device_algorithm
+    if algorithm is Algorithm.ES256:
+        assert holds(bytes.fromhex(vector["issuer_key"]), read.issuer_jws.signing_input, read.issuer_jws.signature)
+        assert holds(credential.device_key, bound.jws.signing_input, bound.jws.signature)
     assert (bound.audience, bound.nonce, bound.issued_at) == tuple(
-        OURS["presentation"][name] for name in ("audience", "nonce", "issued_at")
+        vector["presentation"][name] for name in ("audience", "nonce", "issued_at")
     )
     assert shown.payload["name"] == given_["claims"]["name"]
+    assert shown.payload["card_issuing_region"] == given_["region"]
     assert "birthdate" not in shown.payload
+
+
+def test_the_region_of_issue_is_never_disclosed_selectively() -> None:
+    text, digest = hide("c2FsdA", "card_issuing_region", "330100")
+    hidden = token({"iss": "x", "_sd": [digest], "_sd_alg": "sha-256"}, [text])
+    refused(lambda: sd_jwt.parse(hidden), "bad_sd_jwt")
 
 
 def test_payload_of_a_credential() -> None:
@@ -147,6 +158,7 @@ def test_payload_of_a_credential() -> None:
         "cnf": {"jwk": jose.public_jwk(credential.device_key[1:33], credential.device_key[33:])},
         "status": {"status_list": {"idx": 734512, "uri": "https://issuer.example/status-lists/7"}},
         "chip_assurance": "challenge",
+        "card_issuing_region": "110100",
         **credential.claims,
     }
 
@@ -164,7 +176,7 @@ def test_digests_are_sorted_so_that_order_tells_nothing() -> None:
     payload = jose.parse_json(jose.b64url_decode(issued().split(".")[1]))
     assert isinstance(payload, dict)
     assert payload["_sd"] == sorted(payload["_sd"])
-    assert len(payload["_sd"]) == 7
+    assert len(payload["_sd"]) == 6
 
 
 def test_short_salt_is_refused() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecard_card import cbor, cose, jose, status_token
+from ecard_card.algorithm import Algorithm
 from ecard_card.status_list import StatusList
 from tests.card.support import SIGNATURE, brief, holds, only_our_errors, params, refused
 
@@ -69,16 +70,19 @@ def vector_parts(data: bytes) -> tuple[bytes, bytes, bytes]:
     return protected, rest[7:87], rest[89:]
 
 
+@pytest.mark.parametrize("algorithm", [Algorithm.ES256, Algorithm.SM2])
 @pytest.mark.parametrize("form", ["jwt", "cwt"])
-def test_there_and_back(form: str) -> None:
+def test_there_and_back(form: str, algorithm: Algorithm) -> None:
     if form == "jwt":
-        unsigned = status_token.jwt_draft(URI, statuses(), "61626364", 1000, 2000, 60)
-        read = status_token.parse_jwt(str(unsigned.complete(SIGNATURE)))
+        unsigned = status_token.jwt_draft(URI, statuses(), "61626364", 1000, 2000, 60, algorithm=algorithm)
+        sealed = status_token.sealed_jwt(str(unsigned.complete(SIGNATURE)))
     else:
-        unsigned = status_token.cwt_draft(URI, statuses(), b"abcd", 1000, 2000, 60)
+        unsigned = status_token.cwt_draft(URI, statuses(), b"abcd", 1000, 2000, 60, algorithm=algorithm)
         message = unsigned.complete(SIGNATURE)
         assert isinstance(message, bytes)
-        read = status_token.parse_cwt(message)
+        sealed = status_token.sealed_cwt(message)
+    assert sealed.algorithm is algorithm
+    read = sealed.open()
     assert read == status_token.StatusToken(
         "61626364", URI, 1000, 2000, 60, statuses(), unsigned.signing_input, SIGNATURE
     )

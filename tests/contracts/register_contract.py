@@ -9,17 +9,19 @@ from __future__ import annotations
 import pytest
 
 from ecard_issuer.ports import Register
+from tests.contracts.register_approvals_contract import ApprovalsContract
 from tests.contracts.register_cards_contract import CardsContract, EnrolmentContract
 from tests.contracts.register_changes_contract import ChangesContract, ReplacementContract
 from tests.contracts.register_issuing_contract import IssuingContract
+from tests.contracts.register_keys_contract import KeysContract
 from tests.contracts.register_publishing_contract import (
     LIST_SIZE,
     FeedContract,
-    KeysContract,
     OperatorsContract,
     StatusListContract,
 )
 from tests.contracts.register_race_contract import RaceContract
+from tests.contracts.register_reissue_contract import ReissueContract
 from tests.contracts.register_world import World
 
 
@@ -32,7 +34,9 @@ class RegisterContract(
     StatusListContract,
     FeedContract,
     KeysContract,
+    ApprovalsContract,
     OperatorsContract,
+    ReissueContract,
     RaceContract,
 ):
     @pytest.fixture

@@ -1,4 +1,4 @@
-"""The register's contract, part four: status lists, outbox and feed, keys, trust lists, operators."""
+"""The register's contract, part four: status lists, outbox and feed, operators."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from ecard_card.errors import Conflict, NotFound, RuleViolation
+from ecard_card.errors import Conflict, NotFound
 from ecard_card.status import CardChange
 from ecard_issuer.ports import Register
-from ecard_issuer.rows import FeedEntry, OperatorRow, SigningKeyRow, TrustListRow
-from ecard_issuer.states import ListState, OutboxKind
+from ecard_issuer.rows import FeedEntry, OperatorRow
+from ecard_issuer.states import ListState
 from tests.contracts.register_world import LATER, NOW, World, feed_entry, ref, refused
 
 LEASE = timedelta(seconds=30)
@@ -98,78 +98,6 @@ class FeedContract:
         assert register.oldest_pending() is None
 
 
-def key(kid: str, state: str = "next", purpose: str = "credential") -> SigningKeyRow:
-    return SigningKeyRow(purpose, kid, state, b"\x04" + bytes(64), "ES256", "local", NOW)
-
-
-class KeysContract:
-    def test_one_key_of_a_purpose_is_active(self, register: Register) -> None:
-        register.add_key(key("aaaa0001", "active"))
-        register.add_key(key("aaaa0002"))
-        register.add_key(key("aaaa0001", "active", "status"))
-        with refused(Conflict, "key_exists"):
-            register.add_key(key("aaaa0002"))
-        with refused(Conflict, "key_already_active"):
-            register.add_key(key("aaaa0003", "active"))
-        assert register.activate_key("credential", "aaaa0002", LATER).activated_at == LATER
-        states = {(item.purpose, item.kid): item.state for item in register.list_keys(["credential", "status"])}
-        assert states == {
-            ("credential", "aaaa0001"): "verify-only",
-            ("credential", "aaaa0002"): "active",
-            ("status", "aaaa0001"): "active",
-        }
-        assert register.list_keys(["credential"])[0].retired_from == LATER
-        with refused(RuleViolation, "key_change_impossible"):
-            register.activate_key("credential", "aaaa0001", LATER)
-        with refused(NotFound, "key_unknown"):
-            register.activate_key("credential", "ffff0000", LATER)
-
-    def test_one_key_of_a_purpose_waits(self, register: Register) -> None:
-        register.add_key(key("aaaa0001"))
-        with refused(Conflict, "next_key_exists"):
-            register.add_key(key("aaaa0002"))
-        with refused(Conflict, "key_exists"):
-            register.add_key(key("aaaa0001"))
-        register.add_key(key("aaaa0002", purpose="status"))
-        register.activate_key("credential", "aaaa0001", LATER)
-        register.add_key(key("aaaa0003"))
-        states = {item.kid: item.state for item in register.list_keys(["credential"])}
-        assert states == {"aaaa0001": "active", "aaaa0003": "next"}
-
-    def test_a_key_that_live_credentials_name_is_not_retired(self, register: Register, world: World) -> None:
-        kid = "0123abcd"
-        register.add_key(key(kid, "active"))
-        with refused(RuleViolation, "key_change_impossible"):
-            register.end_key("credential", kid, "retired", NOW)
-        register.add_key(key("aaaa0002"))
-        register.activate_key("credential", "aaaa0002", NOW)
-        plan = world.plan(world.card())
-        with refused(RuleViolation, "key_still_named"):
-            register.end_key("credential", kid, "retired", NOW)
-        credential = world.commit(plan)
-        with refused(RuleViolation, "key_still_named"):
-            register.end_key("credential", kid, "retired", NOW)
-        assert register.end_key("credential", kid, "retired", credential.expires_at).state == "retired"
-        stolen = register.end_key("credential", kid, "compromised", LATER)
-        assert (stolen.state, stolen.compromised_from) == ("compromised", LATER)
-        for state in ("compromised", "retired", "next", "nonsense"):
-            with refused(RuleViolation, "key_change_impossible"):
-                register.end_key("credential", kid, state, LATER)
-
-    def test_trust_lists_only_grow_and_are_told(self, register: Register, world: World) -> None:
-        assert register.latest_trust_list() is None
-        register.add_trust_list(TrustListRow(1, b"one", NOW))
-        register.add_trust_list(TrustListRow(3, b"three", NOW))
-        for version in (3, 2, 0):
-            with refused(Conflict, "trust_list_version_taken"):
-                register.add_trust_list(TrustListRow(version, b"other", NOW))
-        assert register.latest_trust_list() == TrustListRow(3, b"three", NOW)
-        assert [(row.kind, row.body) for row in world.outbox()] == [
-            (OutboxKind.TRUST_LIST, {"version": 1}),
-            (OutboxKind.TRUST_LIST, {"version": 3}),
-        ]
-
-
 class OperatorsContract:
     def test_an_operator_is_known_until_revoked(self, register: Register) -> None:
         operator = OperatorRow(ref(), "first", "operator", NOW)
@@ -180,11 +108,12 @@ class OperatorsContract:
         assert register.find_operator(ref()) is None
         with refused(Conflict, "operator_exists"):
             register.add_operator(operator)
-        register.revoke_operator(operator.token_hash, LATER)
-        register.revoke_operator(operator.token_hash, LATER)
+        for _ in range(2):
+            register.revoke_operators([operator.token_hash], LATER)
         assert register.find_operator(operator.token_hash) is None
         younger = OperatorRow(ref(), "second", "verifier", LATER)
         register.add_operator(younger)
         assert register.list_operators() == (replace(operator, revoked_at=LATER), younger)
         with refused(NotFound, "operator_unknown"):
-            register.revoke_operator(ref(), LATER)
+            register.revoke_operators([younger.token_hash, ref()], LATER)
+        assert register.find_operator(younger.token_hash) == younger

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from threading import Barrier
 
 from ecard_card.card import ChipAssurance
-from ecard_card.errors import Conflict, EcardError
+from ecard_card.errors import Conflict
 from ecard_card.status import CardChange, CardStatus
 from ecard_issuer.ports import Register
 from ecard_issuer.rows import FeedEntry, SigningKeyRow
-from tests.contracts.register_world import LATER, NOW, World, feed_entry, ref
+from tests.contracts.register_race import race
+from tests.contracts.register_world import LATER, NOW, World, feed_entry, key_row, ref
 
 THREADS = 12
-
-
-def race(*tasks: Callable[[], object]) -> Counter[str]:
-    """Start all tasks in the same moment; count how they ended: `won`, or the code of the refusal."""
-    start = Barrier(len(tasks))
-
-    def run(task: Callable[[], object]) -> str:
-        start.wait(10)
-        try:
-            task()
-        except EcardError as error:
-            return error.code
-        return "won"
-
-    with ThreadPoolExecutor(len(tasks)) as pool:
-        return Counter(pool.map(run, tasks))
 
 
 class RaceContract:
@@ -62,6 +45,7 @@ class RaceContract:
     def test_many_issuances_at_once_get_distinct_indexes(self, register: Register, world: World) -> None:
         cards = [world.card() for _ in range(THREADS * 2)]
         proofs = [world.prove(card) for card in cards]
+        world.signing_key()
 
         def issue(number: int) -> tuple[int, int]:
             while True:
@@ -87,6 +71,30 @@ class RaceContract:
         ended = race(*(lambda key=key: register.add_key(key) for key in keys))
         assert ended == {"won": 1, "next_key_exists": THREADS - 1}
         assert len(register.list_keys(["event"])) == 1
+
+    def test_a_key_is_not_taken_from_under_an_issuance(self, register: Register, world: World) -> None:
+        """A key promoted and its predecessor retired, while issuances name that one: it stays as long as one does."""
+        kid = world.signing_key()
+        for number in range(6):
+            old, new = kid, f"bbbb{number:04x}"
+            cards = [world.card() for _ in range(3)]
+            plans = [
+                replace(world.draft(card, world.prove(card)), index=number * 3 + place)
+                for place, card in enumerate(cards)
+            ]
+            register.add_key(key_row(new))
+
+            def rotate(old: str = old, new: str = new) -> None:
+                register.activate_key("credential", new, NOW)
+                register.retire_key("credential", old, NOW)
+
+            ended = race(rotate, *(lambda plan=plan: register.plan_issuance(plan, NOW) for plan in plans))
+            assert set(ended) <= {"won", "key_not_active", "key_still_named"}
+            planned = register.key_usage("credential", old, NOW).planned
+            state = next(key.state for key in register.list_keys(["credential"]) if key.kid == old)
+            assert (state == "retired") == (planned == 0) == (ended["key_still_named"] == 0)
+            assert ended["key_not_active"] == 3 - planned
+            kid = new
 
     def test_one_challenge_is_consumed_by_exactly_one_of_many(self, register: Register, world: World) -> None:
         card, enrolment = world.card(), world.open()

@@ -21,6 +21,7 @@ from ecard_issuer.rows import (
     HolderRow,
     OutboxRow,
     PlanRow,
+    SigningKeyRow,
 )
 
 NOW = datetime(2026, 11, 20, 9, 30, 0, 123456, tzinfo=UTC)
@@ -65,6 +66,15 @@ class World:
         assert holder is not None
         return self.card(status, holder)
 
+    def signing_key(self) -> str:
+        """The key that signs credentials; made where there is none."""
+        keys = self.register.list_keys(["credential"])
+        active = next((key.kid for key in keys if key.state == "active"), None)
+        if active is None:
+            active = f"{len(keys):08x}"
+            self.register.add_key(key_row(active, "active"))
+        return active
+
     def open(self, card_ref: str | None = None) -> EnrolmentRow:
         enrolment = EnrolmentRow(ref(), "desk-1", b"challenge", NOW + timedelta(minutes=10), card_ref=card_ref)
         self.register.open_enrolment(enrolment)
@@ -90,7 +100,7 @@ class World:
             index=slot.index,
             credential_id=secrets.token_bytes(16),
             draft_hashes=("11" * 32, "22" * 32),
-            key_id="0123abcd",
+            key_id=self.signing_key(),
             device_key_thumbprint=secrets.token_bytes(32),
             owner="process-1",
             expires_at=NOW + timedelta(minutes=2),
@@ -140,6 +150,10 @@ class World:
             head = self.register.feed_head("t")
             self.register.append_feed("t", head, [feed_entry(row) for row in rows], now)
         return taken
+
+
+def key_row(kid: str, state: str = "next", purpose: str = "credential") -> SigningKeyRow:
+    return SigningKeyRow(purpose, kid, state, b"\x04" + bytes(64), "ES256", "local", NOW)
 
 
 def credential_of(plan: PlanRow) -> CredentialRow:

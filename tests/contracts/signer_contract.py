@@ -1,6 +1,8 @@
 """What every `Signer` and `KeyHome` promises, as one suite that each adapter's test runs.
 
-A subclass gives the fixtures `signer` and `known_key` (the id of a key that it holds); a key home gives `home`.
+A subclass gives the fixtures `signer`, `known_key` (the id of a key that it holds) and `public`; a key home gives
+`home`. Those whose keys are not ES256 say so in `algorithm`. That the one check believes a home's signatures is the
+further promise of `home_in_check.HomeInCheckContract`.
 """
 
 from __future__ import annotations
@@ -13,36 +15,51 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecard_card import jose
+from ecard_card.algorithm import Algorithm
 from ecard_card.errors import InvalidInput, NotFound
-from ecard_keys.key import KeyPurpose
+from ecard_keys.key import DEFAULT_USER_ID, KeyPurpose
 from ecard_keys.signer import KeyHome, Signer
-from ecard_keys.verify import load_public_key, verify
+from ecard_keys.verify import PublicKey, load_public_key, verify
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
+SIGNATURE_BYTES = {Algorithm.ES256: 64, Algorithm.SM2: 64, Algorithm.ML_DSA_65: 3309}
 
 
-class SignerContract:
-    """Promises of `Signer`. `public` is the point of `known_key`."""
+class _Algorithmic:
+    """The algorithm of the keys under test, and how to judge them."""
+
+    algorithm = Algorithm.ES256
+
+    @property
+    def user_id(self) -> bytes | None:
+        return DEFAULT_USER_ID if self.algorithm is Algorithm.SM2 else None
+
+    def load(self, public: bytes) -> PublicKey:
+        return load_public_key(public, self.algorithm, self.user_id)
+
+
+class SignerContract(_Algorithmic):
+    """Promises of `Signer`. `public` is the public half of `known_key`."""
 
     def test_each_message_gets_its_own_signature_in_order(self, signer: Signer, known_key: str, public: bytes) -> None:
         messages = [b"", b"one", b"two" * 1000]
         signatures = signer.sign(known_key, messages)
-        key = load_public_key(public)
-        assert [len(signature) for signature in signatures] == [64, 64, 64]
+        key = self.load(public)
+        assert {len(signature) for signature in signatures} == {SIGNATURE_BYTES[self.algorithm]}
         assert all(verify(key, message, made) for message, made in zip(messages, signatures, strict=True))
         assert not verify(key, messages[1], signatures[2])
 
     def test_an_empty_batch_gives_nothing(self, signer: Signer, known_key: str) -> None:
         assert signer.sign(known_key, []) == []
 
-    def test_s_is_always_the_lower_one(self, signer: Signer, known_key: str, public: bytes) -> None:
-        key = load_public_key(public)
+    def test_no_signature_has_a_second_form(self, signer: Signer, known_key: str, public: bytes) -> None:
+        key = self.load(public)
         messages = [bytes([number]) for number in range(64)]
         signatures = signer.sign(known_key, messages)
         assert all(verify(key, message, made, low_s=True) for message, made in zip(messages, signatures, strict=True))
 
     def test_any_bytes_are_signed(self, signer: Signer, known_key: str, public: bytes) -> None:
-        key = load_public_key(public)
+        key = self.load(public)
 
         @given(messages=st.lists(st.binary(max_size=300), max_size=5))
         @settings(max_examples=20, deadline=None)
@@ -64,25 +81,26 @@ class SignerContract:
         assert refusal.value.code == "bad_message"
 
     def test_threads_may_sign_at_once(self, signer: Signer, known_key: str, public: bytes) -> None:
-        key = load_public_key(public)
+        key = self.load(public)
         messages = [b"message %d" % number for number in range(40)]
         with ThreadPoolExecutor(4) as pool:
             made = list(pool.map(lambda message: signer.sign(known_key, [message])[0], messages))
         assert all(verify(key, message, signature) for message, signature in zip(messages, made, strict=True))
 
 
-class KeyHomeContract:
+class KeyHomeContract(_Algorithmic):
     """Further promises of `KeyHome`."""
 
     @pytest.mark.parametrize("purpose", list(KeyPurpose))
     def test_a_new_key_signs_and_is_listed_with_its_purpose(self, home: KeyHome, purpose: KeyPurpose) -> None:
         key_id = home.create(purpose, NOW)
         point = home.public_key(key_id)
-        assert key_id == jose.key_id(point)
-        assert verify(load_public_key(point), b"message", home.sign(key_id, [b"message"])[0])
+        assert key_id == jose.key_id(point, self.algorithm)
+        assert verify(self.load(point), b"message", home.sign(key_id, [b"message"])[0])
         listed = home.held()
         held = next(key for key in listed if key.key_id == key_id)
         assert (held.purpose, held.public, held.created_at) == (purpose, point, int(NOW.timestamp()))
+        assert (held.algorithm, held.user_id) == (self.algorithm, self.user_id)
 
     def test_keys_differ(self, home: KeyHome) -> None:
         ids = {home.create(KeyPurpose.STATUS, NOW) for _ in range(5)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -27,11 +27,16 @@ from ecard_issuer.migrations import migrate
 from ecard_issuer.people import CardDesk
 from ecard_issuer.register import SqlRegister, make_engine
 from ecard_issuer.root_keys import RootKeys
+from ecard_issuer.trust_board import TrustBoard
 from ecard_keys.chip_key import LocalChipKeyHolder
-from ecard_keys.ephemeral import EphemeralSigner
-from ecard_keys.local import FileKeyHome
+from ecard_keys.desk.desk import LocalDesk, SigningDesk, SigningProfile, SigningRules
+from ecard_keys.desk.journal import Journal
+from ecard_keys.desk.quotas import Quotas
+from ecard_keys.homes.ephemeral import EphemeralSigner
+from ecard_keys.homes.file import FileKeyHome
 from ecard_keys.protect import FileProtector
-from ecard_keys.signer import Signer
+from ecard_keys.signer import HeldKey, Signer
+from ecard_keys.trust.root_home import RootHome
 from ecard_sdk.device import DeviceKey
 
 ISSUER = "https://issuer.example"
@@ -49,6 +54,7 @@ class Office:
     desk: CardDesk
     enrolment: Enrolment
     issuing: Issuing
+    signing: SigningDesk
     authority: ChipAuthority
     chip_master: bytes
 
@@ -68,9 +74,12 @@ class Office:
         migrate(engine)
         register = SqlRegister(engine)
         home = FileKeyHome(folder / "keys.json", PASSPHRASE)
-        roots = RootKeys(FileKeyHome(folder / "roots.json", PASSPHRASE))
-        ring = KeyRing(register, home, roots, IssuerIdentity(ISSUER, ("000000",)))
+        roots = RootKeys(RootHome(folder / "roots.json", PASSPHRASE, create=True))
+        roots.open(NOW)
+        board = TrustBoard([register], roots, roots.root(), life=timedelta(days=30), on_publish=lambda: None)
+        ring = KeyRing(register, home, board, IssuerIdentity(ISSUER, ("000000",)))
         ring.open(NOW)
+        signing = PresentDesk(home, signer(home), folder, ring.identity)
         desk = CardDesk(register, FileProtector(home.file))
         authority = authority or ChipAuthority.create(NOW)
         chip_master = chip_master or secrets.token_bytes(16)
@@ -91,7 +100,8 @@ class Office:
             home=home,
             desk=desk,
             enrolment=Enrolment(register, desk, anchors, holder),
-            issuing=Issuing(register, desk, ring, signer(home), Drafter(profile, desk), owner=owner, reached=reached),
+            issuing=Issuing(register, desk, ring, signing, Drafter(profile, desk), owner=owner, reached=reached),
+            signing=signing,
             authority=authority,
             chip_master=chip_master,
         )
@@ -130,6 +140,37 @@ class Office:
     ) -> IssuedCredential:
         proof = device.proof(ISSUER, proven.enrolment_id, now)
         return self.issuing.issue(proven.enrolment_id, device.point, proof, now, ecard_id=ecard_id)
+
+
+class SigningBy(FileKeyHome):
+    """The keys of a home, used by a signer that a test put before it."""
+
+    def __init__(self, home: FileKeyHome, signer: Signer) -> None:
+        self._home = home
+        self._signer = signer
+
+    def held(self) -> tuple[HeldKey, ...]:
+        return self._home.held()
+
+    def public_key(self, key_id: str) -> bytes:
+        return self._home.public_key(key_id)
+
+    def sign(self, key_id: str, messages: Sequence[bytes]) -> list[bytes]:
+        return self._signer.sign(key_id, messages)
+
+
+class PresentDesk:
+    """A signing desk whose clock shows what the caller's shows: tests travel in time."""
+
+    def __init__(self, home: FileKeyHome, signer: Signer, folder: Path, identity: IssuerIdentity) -> None:
+        self.now = NOW
+        self.journal = Journal(folder / "signing-journal")
+        rules = SigningRules(identity.issuer, identity.status_uri, identity.regions)
+        self._desk = LocalDesk(SigningBy(home, signer), [rules], self.journal, Quotas(), lambda: self.now)
+
+    def sign(self, profile: SigningProfile, key_id: str, drafts: Sequence[bytes], now: datetime) -> list[bytes]:
+        self.now = now
+        return self._desk.sign(profile, key_id, drafts, now)
 
 
 def card_of(data: ChipData, profile: str, atr_historical: bytes | None = None) -> Card:

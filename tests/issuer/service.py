@@ -80,9 +80,17 @@ class Service:
         return {"device_key": device.public_jwk, "proof": device.proof(ORIGIN, enrolment_id, self.clock())}
 
 
-def open_service(folder: Path, clock: Clock | None = None, database_url: str | None = None) -> Service:
+def open_service(
+    folder: Path, clock: Clock | None = None, database_url: str | None = None, *, approvals_needed: int = 0
+) -> Service:
     clock = clock or Clock()
     authority = ChipAuthority.create(START)
     anchors = Anchors((Anchor("test: chip CA", authority.der),), allow_test=True)
-    settings = load(data_dir=folder, public_origin=ORIGIN, regions=("000000",), database_url=database_url)
+    settings = load(
+        data_dir=folder,
+        public_origin=ORIGIN,
+        regions=("000000",),
+        database_url=database_url,
+        approvals_needed=approvals_needed,
+    )
     return Service(build(settings, clock=clock, anchors=anchors), clock, authority)

@@ -42,7 +42,7 @@ from tests.postgres import PostgresServer
 
 def desk_of(service: Service) -> EventDesk:
     issuer = service.issuer
-    return EventDesk(issuer.signer, issuer.keys, issuer.identity)
+    return EventDesk(issuer.signing, issuer.keys, issuer.identity)
 
 
 def drain(service: Service) -> None:
@@ -185,7 +185,7 @@ def test_rotating_the_event_key_never_leaves_a_follower_behind(service: Service)
     drain(service)
     for row in issuer.register.read_feed(STREAM, 1):
         verify_event(row.token, known, service.clock())  # the old list still reads the news of the promotion
-    late = desk_of(service).beat(3, "before", service.clock.advance(11), service.clock())
+    late = desk_of(service).beat(3, "-", service.clock.advance(11), service.clock())
     with pytest.raises(CheckFailed):
         verify_event(late, known, service.clock())
     verify_event(late, issuer.keys.trust(service.clock()), service.clock())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,9 @@ from ecard_card.errors import CheckFailed, Conflict, InvalidInput, NotFound, Rul
 from ecard_issuer.assembly import build
 from ecard_issuer.config import load
 from ecard_issuer.keyring import PURPOSES, KeyRing
-from ecard_issuer.root_keys import RootKeys
 from ecard_issuer.rows import TrustListRow
+from ecard_keys.homes.file import FileKeyHome
 from ecard_keys.key import KeyPurpose, KeyState
-from ecard_keys.local import FileKeyHome
 from tests.issuer.service import START, Service, open_service
 
 
@@ -40,9 +40,9 @@ def test_a_restart_keeps_keys_root_and_trust_list(tmp_path: Path) -> None:
 
 def test_the_root_keys_lie_in_a_file_of_their_own(service: Service, tmp_path: Path) -> None:
     root = service.issuer.keys.root()
-    assert (len(root.keys), root.threshold) == (3, 2)
+    assert (len(root.holders), root.threshold) == (3, 2)
     held = {key.public for key in service.issuer.signer.held()}
-    assert held.isdisjoint(root.keys)
+    assert held.isdisjoint(key for holder in root.holders for key in (holder.es256, holder.ml_dsa_65))
     assert (tmp_path / "root-keys.json").stat().st_mode & 0o077 == 0
 
 
@@ -113,12 +113,32 @@ def test_of_two_processes_that_make_a_waiting_key_at_once_one_does_and_the_other
             return kid
 
     home = Late(tmp_path / "late.json", b"only for tests")
-    roots = RootKeys(FileKeyHome(tmp_path / "late-roots.json", b"only for tests"))
     with pytest.raises(Conflict, match="next_key_exists"):
-        KeyRing(issuer.register, home, roots, issuer.identity).create_next(KeyPurpose.STATUS, START)
+        KeyRing(issuer.register, home, issuer.keys.board, issuer.identity).create_next(KeyPurpose.STATUS, START)
     waiting = [record for record in issuer.keys.records() if record.state is KeyState.NEXT]
     assert waiting == rivals
     assert home.held() == ()
+
+
+def test_a_list_published_with_what_another_process_changed_meanwhile_is_followed_by_one_that_says_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process is faster with its change, and slower with its list."""
+    keys, register = service.issuer.keys, service.issuer.register
+    made = keys.create_next(KeyPurpose.STATUS, service.clock())
+    publish = keys.board.publish
+    changed: list[object] = []
+
+    def late(*given: Any) -> bool:
+        if not changed:
+            changed.append(register.activate_key("status", made.kid, service.clock.advance(1)))
+        return publish(*given)
+
+    monkeypatch.setattr(keys.board, "publish", late)
+    keys.publish(service.clock())
+    assert keys.board.is_current(keys.entry())
+    (found,) = keys.trust(service.clock()).candidates(made.kid, KeyPurpose.STATUS)
+    assert found.record.state is KeyState.ACTIVE
 
 
 def test_the_trust_list_is_renewed_at_half_its_life_and_only_then(service: Service) -> None:

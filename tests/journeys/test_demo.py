@@ -29,6 +29,7 @@ STEPS = [
     "verify_online",
     "verify_offline",
     "replay_refused",
+    "announce_key",
     "report_lost",
     "verify_after_loss",
     "found",
@@ -38,6 +39,8 @@ STEPS = [
     "verify_new",
     "rotate_key",
     "verify_after_rotation",
+    "key_stolen",
+    "verify_after_theft",
     "cancel",
     "verify_after_cancel",
 ]
@@ -50,6 +53,7 @@ EXPECTED = {
     "old_code_refused": ("invalid", "ended"),
     "verify_new": ("valid", "ok"),
     "verify_after_rotation": ("valid", "ok"),
+    "verify_after_theft": ("invalid", "key_compromised"),
     "verify_after_cancel": ("invalid", "ended"),
 }
 

@@ -23,8 +23,8 @@ from ecard_issuer.chip.in_process import InProcessReader
 from ecard_issuer.chip.prove import prove_chip
 from ecard_issuer.chip.read import read_chip
 from ecard_issuer.chip.simulator import ChipAuthority, piv_style, synthetic
-from ecard_keys.trust import Trust
-from ecard_keys.trust_list import open_trust_list
+from ecard_keys.trust.trust import Trust
+from ecard_keys.trust.trust_list import open_trust_list
 from ecard_sdk.client import ECardClient
 from ecard_sdk.errors import ServiceError
 from ecard_sdk.models import Verification
@@ -49,7 +49,7 @@ class Town:
 
     @property
     def desk(self) -> Desk:
-        return Desk(self.client, self.services.issuer_url)
+        return Desk(self.client, self.services.issuer_url, self.client)
 
     def card(self, serial: int) -> PlasticCard:
         data = synthetic(serial)

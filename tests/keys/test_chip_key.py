@@ -18,7 +18,7 @@ from ecard_card.errors import ChipFault, EcardError, InvalidInput, Unavailable
 from ecard_card.jose import UnsignedJws, compact_signing_input, parse_compact, parse_json
 from ecard_keys.chip_key import STATEMENT_TYPE, ChipAnswer, FileChipKeyHolder, LocalChipKeyHolder, open_statement
 from ecard_keys.chip_recipe import RECIPES, card_key, internal_authentication
-from ecard_keys.ephemeral import EphemeralSigner
+from ecard_keys.homes.ephemeral import EphemeralSigner
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 SIGNER = EphemeralSigner()

@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecard_card.errors import InvalidInput, NotFound, Unavailable
-from ecard_keys import encrypted_file
-from ecard_keys.encrypted_file import EncryptedFile
+from ecard_keys.homes import encrypted_file
+from ecard_keys.homes.encrypted_file import EncryptedFile
+from ecard_keys.homes.file import FileKeyHome
 from ecard_keys.key import KeyPurpose
-from ecard_keys.local import FileKeyHome
-from ecard_keys.trust_content import canonical_json
+from ecard_keys.trust.content import canonical_json
 from ecard_keys.verify import load_public_key, verify
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -69,7 +69,7 @@ def test_keys_are_there_again_after_a_restart(home: FileKeyHome, path: Path) -> 
 
 def test_the_file_shows_no_private_key_and_is_ours_alone(home: FileKeyHome, path: Path, tmp_path: Path) -> None:
     key_id = home.create(KeyPurpose.CREDENTIAL, NOW)
-    secret = home._private(key_id).private_numbers().private_value.to_bytes(32, "big")
+    secret = home._private(key_id).secret
     text = path.read_bytes()
     assert secret not in text
     assert secret.hex().encode() not in text
@@ -91,7 +91,7 @@ def test_two_homes_on_one_file_see_each_others_changes(home: FileKeyHome, path: 
 def test_writers_in_threads_and_in_another_process_lose_no_key(home: FileKeyHome, path: Path) -> None:
     program = (
         "import sys; from datetime import UTC, datetime; from ecard_keys.key import KeyPurpose;"
-        "from ecard_keys.local import FileKeyHome; home = FileKeyHome(sys.argv[1], sys.argv[2].encode());"
+        "from ecard_keys.homes.file import FileKeyHome; home = FileKeyHome(sys.argv[1], sys.argv[2].encode());"
         "[print(home.create(KeyPurpose.LOG, datetime.now(UTC))) for _ in range(10)]"
     )
     command = [sys.executable, "-c", program, str(path), PASSPHRASE.decode()]

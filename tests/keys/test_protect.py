@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecard_card.errors import CheckFailed, InvalidInput
-from ecard_keys.encrypted_file import EncryptedFile
+from ecard_keys.homes.encrypted_file import EncryptedFile
 from ecard_keys.protect import FileProtector, new_data_key, open_, seal
 
 PASSPHRASE = b"correct horse battery"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from dataclasses import replace
 
@@ -13,33 +12,35 @@ from jwcrypto.jwk import JWK
 from jwcrypto.jws import JWS
 
 from ecard_card import jose
-from ecard_card.errors import CheckFailed, EcardError, InvalidInput
-from ecard_keys.ephemeral import EphemeralSigner
+from ecard_card.algorithm import Algorithm
+from ecard_card.errors import CheckFailed, EcardError, InvalidInput, Unavailable
+from ecard_keys.homes.ephemeral import EphemeralSigner
 from ecard_keys.key import KeyPurpose, KeyRecord, KeyState
-from ecard_keys.trust import Trust
-from ecard_keys.trust_content import canonical_json, decode
-from ecard_keys.trust_list import (
+from ecard_keys.trust import root_signature
+from ecard_keys.trust.content import canonical_json, decode
+from ecard_keys.trust.root import RootHolder, TrustRoot
+from ecard_keys.trust.trust import Trust
+from ecard_keys.trust.trust_list import (
     MAX_DOCUMENT,
     IssuerEntry,
     TrustList,
     TrustListDraft,
-    TrustRoot,
     assemble,
     draft,
     open_trust_list,
-    read_root,
-    write_root,
 )
+from tests.root_holders import Holder, pairs, root_of, without_ml_dsa
+from tests.twins import TWIN_KID, twins
 
 T = 1_800_000_000
-ROOTS = [EphemeralSigner() for _ in range(3)]
-ROOT = TrustRoot(tuple(signer.public for signer in ROOTS), 2)
+ROOTS = [Holder() for _ in range(3)]
+ROOT = root_of(ROOTS)
 KEY = EphemeralSigner()
-OTHER, THIRD = EphemeralSigner(), EphemeralSigner()
+OTHER, THIRD = twins()  # of one kid
 RECORDS = (
     KEY.record(KeyPurpose.CREDENTIAL, T),
-    KeyRecord("01234567", KeyPurpose.STATUS, KeyState.VERIFY_ONLY, "ES256", OTHER.public, T, T + 5),
-    KeyRecord("01234567", KeyPurpose.STATUS, KeyState.COMPROMISED, "ES256", THIRD.public, T, None, T + 7),
+    KeyRecord(TWIN_KID, KeyPurpose.STATUS, KeyState.VERIFY_ONLY, "ES256", OTHER.public, T, T + 5),
+    KeyRecord(TWIN_KID, KeyPurpose.STATUS, KeyState.COMPROMISED, "ES256", THIRD.public, T, None, T + 7),
 )
 FIRST = TrustList(
     version=1,
@@ -50,12 +51,19 @@ FIRST = TrustList(
 )
 
 
-def signed(content: TrustList | bytes, *signers: EphemeralSigner) -> bytes:
+def signed(content: TrustList | bytes, *signers: Holder) -> bytes:
     unsigned = TrustListDraft(content) if isinstance(content, bytes) else draft(content)
-    return assemble(
-        unsigned,
-        {root.public: root.sign(root.key_id, [unsigned.signing_input(root.public)])[0] for root in signers},
-    )
+    return assemble(unsigned, pairs(unsigned, signers))
+
+
+def halves(content: TrustList, *parts: tuple[Holder, int]) -> bytes:
+    """A document with single signatures: 0 is a holder's ES256, 1 its ML-DSA-65."""
+    outer = json.loads(signed(content, *{holder: None for holder, _ in parts}))
+    kept = []
+    for holder, half in parts:
+        kid = holder.public.kid((Algorithm.ES256, Algorithm.ML_DSA_65)[half])
+        kept += [entry for entry in outer["signatures"] if kid in jose.b64url_decode(entry["protected"]).decode()]
+    return json.dumps(outer | {"signatures": kept}).encode()
 
 
 def altered(**members: object) -> bytes:
@@ -83,36 +91,34 @@ def test_what_was_written_is_read_back_and_believed() -> None:
     assert opened == FIRST
     assert opened.digest == FIRST.digest == draft(FIRST).digest
     assert opened.skipped == 0
-    assert [key.record for key in Trust.of(opened).candidates("01234567", KeyPurpose.STATUS)] == list(RECORDS[1:])
+    assert [key.record for key in Trust.of(opened).candidates(TWIN_KID, KeyPurpose.STATUS)] == list(RECORDS[1:])
 
 
 def test_another_jose_library_reads_the_same_document() -> None:
     for root in ROOTS[:2]:
         other = JWS()
         other.deserialize(GOOD.decode())
-        other.verify(JWK(**jose.public_jwk(root.public[1:33], root.public[33:])))
+        other.verify(JWK(**root.public.jwk(Algorithm.ES256)))
         assert other.payload == draft(FIRST).payload
 
 
 @pytest.mark.parametrize("signers", [ROOTS[:2], ROOTS[1:], ROOTS[::2], ROOTS])
-def test_any_threshold_of_roots_is_enough_and_the_digest_stays_the_same(signers: list[EphemeralSigner]) -> None:
+def test_any_threshold_of_roots_is_enough_and_the_digest_stays_the_same(signers: list[Holder]) -> None:
     assert open_trust_list(signed(FIRST, *signers), ROOT, now=T).digest == FIRST.digest
 
 
 def test_too_few_roots_are_refused() -> None:
-    stranger = EphemeralSigner()
+    stranger = Holder()
     assert refusal(signed(FIRST, ROOTS[0])) == "trust_undersigned"
     assert refusal(signed(FIRST, ROOTS[0], stranger)) == "trust_undersigned"
-    assert refusal(signed(FIRST, *ROOTS), root=replace(ROOT, keys=(stranger.public,), threshold=1)) == (
-        "trust_undersigned"
-    )
+    assert refusal(signed(FIRST, *ROOTS), root=root_of([stranger], 1)) == "trust_undersigned"
 
 
 def test_one_root_signing_twice_counts_once() -> None:
     outer = json.loads(signed(FIRST, ROOTS[0]))
     again = json.loads(signed(FIRST, ROOTS[0]))  # ECDSA: another signature by the same key
     outer["signatures"] += again["signatures"]
-    assert outer["signatures"][0] != outer["signatures"][1]
+    assert outer["signatures"][0] != outer["signatures"][2]
     assert refusal(json.dumps(outer).encode()) == "trust_undersigned"
 
 
@@ -122,15 +128,79 @@ def test_signatures_of_other_algorithms_or_headers_count_for_nothing_and_harm_no
     outer["signatures"].append({"protected": jose.b64url_encode(canonical_json(foreign)), "signature": "A" * 4412})
     assert open_trust_list(json.dumps(outer).encode(), ROOT, now=T) == FIRST
     for header in (
-        {"alg": "none", "kid": ROOTS[0].key_id, "typ": "ecard-trust+jwt"},
-        {"alg": "ES256", "kid": ROOTS[0].key_id, "typ": "JWT"},
-        {"alg": "ES256", "kid": ROOTS[0].key_id, "typ": "ecard-trust+jwt", "crit": ["b64"]},
+        {"alg": "none", "kid": ROOTS[0].classical.key_id, "typ": "ecard-trust+jwt"},
+        {"alg": "ES256", "kid": ROOTS[0].classical.key_id, "typ": "JWT"},
+        {"alg": "ES256", "kid": ROOTS[0].classical.key_id, "typ": "ecard-root+jwt"},
+        {"alg": "ES256", "kid": ROOTS[0].classical.key_id, "typ": "ecard-trust+jwt", "crit": ["b64"]},
     ):
         protected = jose.b64url_encode(canonical_json(header))
-        made = ROOTS[0].sign(ROOTS[0].key_id, [f"{protected}.{outer['payload']}".encode()])[0]
-        spoiled = dict(outer, signatures=[{"protected": protected, "signature": jose.b64url_encode(made)}])
-        spoiled["signatures"].append(outer["signatures"][1])
+        key = ROOTS[0].classical
+        made = key.sign(key.key_id, [f"{protected}.{outer['payload']}".encode()])[0]
+        entries = [entry for entry in outer["signatures"] if entry["protected"] != _es256_header(ROOTS[0])]
+        assert len(entries) == 4
+        entries.append({"protected": protected, "signature": jose.b64url_encode(made)})
+        spoiled = dict(outer, signatures=entries)
         assert refusal(json.dumps(spoiled).encode()) == "trust_undersigned"
+
+
+def _es256_header(holder: Holder) -> str:
+    header = {"alg": "ES256", "kid": holder.classical.key_id, "typ": "ecard-trust+jwt"}
+    return jose.b64url_encode(canonical_json(header))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([(0, 0), (1, 0), (2, 0)], id="all by ES256 alone"),
+        pytest.param([(0, 1), (1, 1), (2, 1)], id="all by ML-DSA alone"),
+        pytest.param([(0, 0), (0, 1), (1, 0), (2, 0)], id="one whole, the others by ES256"),
+        pytest.param([(0, 0), (0, 1), (1, 0), (2, 1)], id="two halves of two holders"),
+        pytest.param([(0, 0), (0, 1), (0, 0), (0, 1)], id="one holder twice"),
+    ],
+)
+def test_only_a_holder_who_signed_with_both_keys_counts(parts: list[tuple[int, int]]) -> None:
+    document = halves(FIRST, *((ROOTS[holder], half) for holder, half in parts))
+    assert refusal(document) == "trust_undersigned"
+
+
+def test_the_two_whole_holders_count_beside_a_half_one() -> None:
+    parts = [(ROOTS[0], 0), (ROOTS[0], 1), (ROOTS[1], 0), (ROOTS[2], 1), (ROOTS[2], 0)]
+    assert open_trust_list(halves(FIRST, *parts), ROOT, now=T) == FIRST
+
+
+def test_a_holder_who_signs_with_anothers_second_key_does_not_count() -> None:
+    """As the thief of two holders' different halves would: both signatures hold, each under a name of its own."""
+    mixed = Holder()
+    mixed.classical, mixed.quantum = ROOTS[1].classical, ROOTS[2].quantum
+    mixed.public = RootHolder(ROOTS[1].public.es256, ROOTS[2].public.ml_dsa_65)
+    assert refusal(signed(FIRST, ROOTS[0], mixed)) == "trust_undersigned"
+
+
+def test_a_machine_without_ml_dsa_believes_nothing_and_refuses_nothing_for_good(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    half, stranger = halves(FIRST, (ROOTS[0], 0)), root_of([Holder()], 1)
+    monkeypatch.setattr(root_signature, "load_public_key", without_ml_dsa)
+    with pytest.raises(Unavailable) as caught:
+        open_trust_list(GOOD, ROOT, now=T)
+    assert caught.value.code == "algorithm_unavailable"
+    assert refusal(half, root=stranger) == "trust_undersigned"
+
+
+def test_a_list_under_another_root_version_is_refused_and_says_which_way() -> None:
+    newer = replace(FIRST, root_version=2)
+    assert refusal(signed(newer, *ROOTS)) == "trust_root_outdated"
+    stranger = Holder()
+    assert refusal(signed(newer, stranger)) == "trust_root_outdated"  # unproven, and no more than a hint
+    second = replace(ROOT, version=2, previous=ROOT.digest)
+    assert refusal(GOOD, root=second) == "trust_rolled_back"
+    assert open_trust_list(signed(newer, *ROOTS), second, now=T) == newer
+
+
+def test_a_list_under_an_older_root_than_the_known_list_is_a_rollback() -> None:
+    known = replace(FIRST, root_version=2)
+    later = successor(known, root_version=1)
+    assert refusal(signed(later, *ROOTS), now=T + 1, known=known) == "trust_rolled_back"
 
 
 def test_a_changed_payload_is_refused() -> None:
@@ -243,7 +313,7 @@ def test_a_payload_that_does_not_hold_is_refused_even_when_signed(payload: bytes
         {"signatures": [7]},
         {"signatures": [{"protected": "e30", "signature": 7}]},
         {"signatures": [{"protected": "e30", "signature": "AA", "header": {}}]},
-        {"signatures": [{"protected": "e30", "signature": "AA"}] * 17},
+        {"signatures": [{"protected": "e30", "signature": "AA"}] * 65},
     ],
 )
 def test_another_outer_form_is_refused(change: dict[str, object]) -> None:
@@ -305,41 +375,14 @@ def test_a_client_that_was_away_may_skip_versions() -> None:
 
 def test_a_wrong_signature_is_not_assembled() -> None:
     unsigned = draft(FIRST)
-    wrong = ROOTS[0].sign(ROOTS[0].key_id, [unsigned.signing_input(ROOTS[1].public)])[0]
-    for signatures in ({ROOTS[0].public: wrong}, {}):
+    right = ROOTS[0].sign(unsigned.signing_inputs(ROOTS[0].public))
+    wrong = ROOTS[0].sign(unsigned.signing_inputs(ROOTS[1].public))
+    for pair in ((wrong[0], right[1]), (right[0], wrong[1]), wrong, (b"", right[1]), (right[0], b"")):
         with pytest.raises(InvalidInput) as caught:
-            assemble(unsigned, signatures)
+            assemble(unsigned, {ROOTS[0].public: pair})
         assert caught.value.code == "bad_root_signature"
-
-
-@pytest.mark.parametrize(
-    ("keys", "threshold"),
-    [
-        ((), 0),
-        ((ROOTS[0].public,), 2),
-        ((ROOTS[0].public,), 0),
-        ((ROOTS[0].public,) * 2, 2),
-        ((ROOTS[0].public[:33],), 1),
-        ((b"\x04" + bytes(64),), 1),
-        (tuple(EphemeralSigner().public for _ in range(17)), 1),
-    ],
-)
-def test_a_root_that_cannot_work_cannot_be_made(keys: tuple[bytes, ...], threshold: int) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        TrustRoot(keys, threshold)
-    assert caught.value.code == "bad_trust_root"
-
-
-def test_a_root_is_read_as_it_was_written() -> None:
-    assert read_root(json.loads(json.dumps(write_root(ROOT)))) == ROOT
-
-
-@given(JSON, st.sampled_from(["format", "version", "threshold", "keys"]))
-@settings(max_examples=60, deadline=None)
-def test_an_odd_root_is_refused_with_our_error(value: object, member: str) -> None:
-    for odd in (value, write_root(ROOT) | {member: value}):
-        with contextlib.suppress(InvalidInput):
-            read_root(odd)
+    with pytest.raises(InvalidInput):
+        assemble(unsigned, {})
 
 
 @pytest.mark.parametrize(

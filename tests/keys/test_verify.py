@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecard_card import jose
+from ecard_card.algorithm import Algorithm
 from ecard_card.errors import InvalidInput
 from ecard_card.jose import CompactJws
-from ecard_keys.ephemeral import EphemeralSigner
+from ecard_keys.homes.ephemeral import EphemeralSigner
 from ecard_keys.key import P256_ORDER
-from ecard_keys.verify import load_public_key, verify, verify_jws
+from ecard_keys.verify import PublicKey, algorithm_of, load_public_key, uncompressed, verify, verify_jws
 
 # RFC 6979 A.2.5: P-256, SHA-256, message "sample". Its s is the higher one of the two.
 RFC6979_POINT = bytes.fromhex(
@@ -135,3 +136,48 @@ def test_only_our_error_leaves_load_public_key(garbage: bytes) -> None:
     for point in (garbage, b"\x04" + garbage.ljust(64, b"\0")[:64], b"\x02" + garbage.ljust(32, b"\0")[:32]):
         with contextlib.suppress(InvalidInput):
             load_public_key(point)
+
+
+SIGNERS = {algorithm: EphemeralSigner(algorithm=algorithm) for algorithm in Algorithm}
+
+
+def key_of(algorithm: Algorithm) -> PublicKey:
+    signer = SIGNERS[algorithm]
+    return load_public_key(signer.public, algorithm, signer.user_id)
+
+
+@pytest.mark.parametrize("judged_by", list(Algorithm))
+@pytest.mark.parametrize("signed_by", list(Algorithm))
+def test_each_key_judges_by_its_own_algorithm_only(signed_by: Algorithm, judged_by: Algorithm) -> None:
+    signer = SIGNERS[signed_by]
+    (signature,) = signer.sign(signer.key_id, [b"a.b"])
+    key = key_of(judged_by)
+    assert algorithm_of(key) is judged_by
+    assert verify(key, b"a.b", signature) is (signed_by is judged_by)
+    assert not verify(key, b"a.c", signature)
+    assert not verify(key, b"a.b", b"")
+    assert not verify(key, b"a.b", bytes(64))
+
+
+@pytest.mark.parametrize("named", ["ES256", "SM2", "ML-DSA-65", "none", None, ["SM2"]])
+@pytest.mark.parametrize("algorithm", [Algorithm.ES256, Algorithm.SM2])
+def test_a_jws_must_name_the_algorithm_of_the_key(algorithm: Algorithm, named: object) -> None:
+    signer = SIGNERS[algorithm]
+    (signature,) = signer.sign(signer.key_id, [b"a.b"])
+    assert verify_jws(CompactJws({"alg": named}, b"", signature, b"a.b"), key_of(algorithm)) is (named == algorithm)
+
+
+@pytest.mark.parametrize("algorithm", ["", "SM9", "ES384", "ML-DSA-65", "RS256"])
+def test_a_key_of_an_unknown_algorithm_is_refused(algorithm: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        load_public_key(SIGNER.public, algorithm)
+    assert refusal.value.code == "bad_public_key"
+
+
+def test_uncompressed_gives_the_point_whatever_its_form() -> None:
+    for algorithm in (Algorithm.ES256, Algorithm.SM2):
+        point = SIGNERS[algorithm].public
+        compressed = bytes([2 + (point[64] & 1)]) + point[1:33]
+        assert uncompressed(compressed, algorithm) == uncompressed(point, algorithm) == point
+    with pytest.raises(InvalidInput):
+        uncompressed(SIGNERS[Algorithm.ML_DSA_65].public, Algorithm.ML_DSA_65)

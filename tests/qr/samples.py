@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ecard_card import cwt
+from ecard_card.algorithm import Algorithm
 from ecard_card.card import ChipAssurance
 from ecard_card.credential import Credential, StatusRef
 from ecard_qr.frame import draft_offline, draft_online
@@ -46,8 +47,10 @@ def sign(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
-def credential(issued_at: int = LAST_TIME - 1, expires_at: int = LAST_TIME) -> bytes:
-    """An issuer CWT with list id 99999 and index 2^20 - 1."""
+def credential(
+    issued_at: int = LAST_TIME - 1, expires_at: int = LAST_TIME, algorithm: Algorithm = Algorithm.ES256
+) -> bytes:
+    """An issuer CWT with list id 99999 and index 2^20 - 1; of `algorithm` in form, its signature is always ES256."""
     draft = cwt.draft(
         Credential(
             issuer="https://issuer.example",
@@ -59,8 +62,11 @@ def credential(issued_at: int = LAST_TIME - 1, expires_at: int = LAST_TIME) -> b
             assurance=ChipAssurance.SIGNATURE,
             vct="https://issuer.example/vct/social-security-card/1",
             claims={},
+            region="659004",
+            device_algorithm=algorithm,
         ),
         bytes.fromhex("c0ffee01"),
+        algorithm,
     )
     return draft.complete(sign(KEYS.issuer, draft.signing_input))
 
@@ -69,6 +75,12 @@ def offline(audience: str | None = LONGEST_AUDIENCE, issued_at: int = LAST_TIME)
     """A signed EC1 frame."""
     draft = draft_offline(credential(), issued_at, NONCE, audience)
     return draft.complete(sign(KEYS.device, draft.signing_input))
+
+
+def sm2_offline_text(audience: str | None) -> str:
+    """An EC1 code as long as a real one by SM2: only its signatures are none."""
+    draft = draft_offline(credential(algorithm=Algorithm.SM2), LAST_TIME, NONCE, audience, Algorithm.SM2)
+    return to_text(draft.complete(bytes(range(64))), Form.OFFLINE)
 
 
 def online(issued_at: int = LAST_TIME) -> bytes:

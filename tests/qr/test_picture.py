@@ -159,6 +159,18 @@ def test_an_offline_code_fits_version_13_and_an_online_code_version_8() -> None:
     assert len(samples.ONLINE_TEXT) <= 221  # of 8-M
 
 
+@pytest.mark.parametrize(("audience", "version"), [(None, 13), ("x" * 21, 13), (samples.LONGEST_AUDIENCE, 14)])
+def test_an_sm2_code_fits_version_13_unless_its_audience_is_long(audience: str | None, version: int) -> None:
+    """Twelve bytes more than by ES256: three numbers of the private range."""
+    assert picture.version_of(samples.sm2_offline_text(audience)) == version
+
+
+def test_the_figures_of_the_page(record_property: Callable[[str, object], None]) -> None:
+    es256, national = len(samples.OFFLINE_TEXT), len(samples.sm2_offline_text(samples.LONGEST_AUDIENCE))
+    record_property("counts", f"EC1 characters of 483 in version 13-M: {es256} by ES256, {national} by SM2")
+    assert (es256, national) == (471, 489)
+
+
 @pytest.mark.parametrize(
     ("version", "characters"),
     [(1, 20), (2, 38), (6, 154), (7, 178), (8, 221), (9, 262), (10, 311), (12, 419), (13, 483), (26, 1542), (40, 3391)],

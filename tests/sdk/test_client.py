@@ -49,7 +49,7 @@ def counter(places: Services) -> Iterator[ECardClient]:
 
 @pytest.fixture(scope="module")
 def desk(client: ECardClient, places: Services) -> stage.Desk:
-    return stage.Desk(client, places.issuer_url)
+    return stage.Desk(client, places.issuer_url, client)
 
 
 def card(authority: ChipAuthority, serial: int) -> stage.PlasticCard:
@@ -123,10 +123,14 @@ def test_the_bundle_opens_under_the_root_that_the_service_names(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_keys_can_be_listed_made_and_promoted(client: ECardClient) -> None:
+def test_keys_can_be_listed_made_and_promoted(client: ECardClient, places: Services) -> None:
     fresh = client.create_key("status")
     assert fresh.state == "next"
-    assert client.promote_key(fresh.kid).state == "active"
+    with pytest.raises(errors.WaitsForApproval) as asked:
+        client.promote_key(fresh.kid, despite_lead=True)
+    with ECardClient(places.issuer_url, places.second_operator_token) as keeper:
+        keeper.approve(asked.value.request_id)
+    assert client.promote_key(fresh.kid, despite_lead=True).state == "active"
     listed = client.keys()
     assert [key.state for key in listed if key.kid == fresh.kid] == ["active"]
     with pytest.raises(errors.Refused) as caught:

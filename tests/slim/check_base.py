@@ -14,10 +14,10 @@ from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 
+from ecard_keys.trust.root import read_root
 from ecard_sdk.client import ECardClient
 from ecard_sdk.device import DeviceKey
 from ecard_sdk.offline import OfflineVerifier
-from ecard_verifier.bundle import read_root
 
 HEAVY = ("sqlalchemy", "fastapi", "starlette", "hvac", "smartcard", "pydantic_settings")
 SERVER = {"sqlalchemy", "fastapi", "starlette", "hvac", "pyscard", "pydantic-settings", "uvicorn", "qrcode"}

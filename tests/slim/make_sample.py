@@ -10,8 +10,9 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from ecard_keys.trust.root import root_to_json
 from ecard_sdk.device import DeviceKey
-from ecard_verifier.bundle import make_bundle, root_to_json
+from ecard_verifier.bundle import make_bundle
 from tests.world import World
 
 

@@ -6,14 +6,17 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from ecard_card import jose
 from ecard_card.errors import Unavailable
 from ecard_card.status import CardChange, EcardStatus
-from ecard_keys.ephemeral import EphemeralSigner
+from ecard_keys.homes.ephemeral import EphemeralSigner
+from ecard_keys.key import KeyPurpose
 from ecard_verifier.feed import (
     FIRST,
     EventBody,
     FeedBeat,
     FeedEvent,
+    KeyCompromised,
     StatusChanged,
     digest_of,
     draft_event,
@@ -61,6 +64,12 @@ def beat(world: World, seq: int, at: datetime | None = None) -> str:
 def change(world: World, status: EcardStatus, index: int = 7, list_id: int = 1) -> StatusChanged:
     uri = world.status_uri.replace("{list}", str(list_id))
     return StatusChanged(status, uri, index, CardChange.REPORT_LOSS, 1)
+
+
+def denial(key: EphemeralSigner, purpose: KeyPurpose, cut_off: int | None = None) -> KeyCompromised:
+    """What an issuer says of a stolen key."""
+    record = key.record(purpose)
+    return KeyCompromised(record.kid, purpose, jose.thumbprint(jose.jwk_of(record.public)), cut_off)
 
 
 def believed(world: World, text: str) -> FeedEvent:

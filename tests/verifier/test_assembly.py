@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from ecard_card.card import ChipAssurance
 from ecard_card.errors import EcardError, InvalidInput
 from ecard_card.status import EcardStatus
+from ecard_keys.trust.root import root_to_json
 from ecard_sdk.device import DeviceKey
-from ecard_verifier.bundle import make_bundle, root_to_json
+from ecard_verifier.bundle import make_bundle
 from ecard_verifier.callers import token_hash
-from ecard_verifier.config import VerifierSettings, load_settings
+from ecard_verifier.config import FetchStatuses, VerifierSettings, load_embedded, load_settings
 from ecard_verifier.feed import CredentialIssued
 from ecard_verifier.service import utc_now
 from ecard_verifier.web.assemble import assemble
@@ -81,7 +88,9 @@ def test_a_live_verifier_follows_its_issuer_and_is_ready_when_it_has_caught_up(w
             issuer.say(beat(world, 1, utc_now()))
             assert verifier.mirror is not None
             wait_for(lambda: verifier.mirror is not None and verifier.mirror.live)
-            assert client.get("/health/ready").json() == {"ready": True, "trust": True, "statuses": True}
+            ready = client.get("/health/ready").json()
+            assert ready.pop("trust_age") < 10
+            assert ready == {"ready": True, "trust": True, "statuses": True, "trust_error": None}
             assert scan(device.online_code(compact, utc_now()))[0] in ("valid", "check")
             issuer.store(2, signed(world, change(world, EcardStatus.SUSPENDED), 2, at=utc_now()))
             wait_for(lambda: verifier.mirror is not None and verifier.mirror.position == 2)
@@ -174,3 +183,117 @@ def test_a_file_of_callers_of_the_wrong_form_is_refused(tmp_path: Path, text: st
     path.write_text(text)
     with pytest.raises(InvalidInput):
         HashedTokens.read(path)
+
+
+def provinces(files: Path, *followed: tuple[str, str], more: str = "") -> dict[str, str]:
+    """The environment of a verifier that follows issuers (url, name) by tables of its settings file."""
+    tables = "".join(
+        f'[[verifier.issuers]]\nurl = "{url}"\nissuer = "{name}"\nfeed_token_file = "{files / "feed-token"}"\n'
+        for url, name in followed
+    )
+    config = files / "settings.toml"
+    config.write_text(f'[verifier]\nfetch_statuses = "loopback"\n{more}{tables}')
+    return {**environment(files, TRUST_ROOT=str(files / "root.json")), "ECARD_CONFIG": str(config)}
+
+
+def test_a_verifier_follows_several_issuers_and_fetches_the_lists_of_others(files: Path, world: World) -> None:
+    now = world.now
+    east, west, south = (
+        World(
+            issuer=f"https://{name}.example",
+            status_uri=f"https://{name}.example/s/{{list}}",
+            now=now,
+            roots=world.roots,
+        )
+        for name in ("east", "west", "south")
+    )
+    hosted = StatusHost(lambda url: south.status_token(uri=url))
+    with ExitStack() as stack:
+        south.status_uri = stack.enter_context(running(hosted.app)) + "/s/{list}"
+        entries = tuple(entry for each in (east, west, south) for entry in each.trust_list().issuers)
+        document = world.trust_document(replace(world.trust_list(), issuers=entries))
+        feeds = (FeedServer(b"<html>not here</html>"), FeedServer(document))
+        urls = [stack.enter_context(running(feed.app)) for feed in feeds]
+        verifier = assemble(load_settings(provinces(files, (urls[0], east.issuer), (urls[1], west.issuer))))
+        base = stack.enter_context(running(verifier.app))
+        client = stack.enter_context(httpx2.Client(base_url=base, headers=HEADERS, trust_env=False))
+
+        def scan(issuer: World) -> tuple[str, str]:
+            device = DeviceKey.generate()
+            code = device.offline_code(issuer.compact(issuer.credential(device)), utc_now())
+            answer = client.post("/v1/verifications", json={"code": code}).json()
+            return answer["outcome"], answer["reason"]
+
+        for feed, issuer in zip(feeds, (east, west), strict=True):
+            wait_for(lambda feed=feed: feed.connected == 1)  # type: ignore[misc]
+            feed.say(beat(issuer, 0, utc_now()))
+        wait_for(lambda: all(mirror.live for mirror in verifier.mirrors))
+        assert client.get("/health/ready").status_code == 200, "the second host has the list"
+        assert {scan(east)[0], scan(west)[0]} <= {"valid", "check"}
+        feeds[1].store(1, signed(west, change(west, EcardStatus.SUSPENDED), 1, at=utc_now()))
+        wait_for(lambda: scan(west) == ("invalid", "suspended"))
+        assert scan(east)[0] in ("valid", "check")
+        assert scan(south)[0] in ("valid", "check")
+        assert hosted.asked == 1
+        feeds[0].hang_up()
+        wait_for(lambda: not verifier.mirrors[0].live)
+        short = DeviceKey.generate().online_code(west.compact(west.credential(DeviceKey.generate())), utc_now())
+        answer = client.post("/v1/verifications", json={"code": short}).json()
+        assert (answer["outcome"], answer["reason"]) == ("undecided", "mirror_behind")
+    assert len(list((files / "data").glob("mirror-*.sqlite3"))) == 2
+
+
+class StatusHost:
+    """Serves what `token` makes for each address."""
+
+    def __init__(self, token: Callable[[str], str]) -> None:
+        self._token, self.asked = token, 0
+        self.app = Starlette(routes=[Route("/s/{list}", self._list)])
+
+    async def _list(self, request: Request) -> Response:
+        self.asked += 1
+        return Response(self._token(str(request.url)), media_type="application/statuslist+jwt")
+
+
+def test_the_single_issuer_and_the_listed_ones_are_followed_together(files: Path) -> None:
+    listed = ("https://west.example/", "https://west.example")
+    settings = load_settings({**live(files, "https://east.example"), **provinces(files, listed)})
+    assert [(each.url, each.issuer, each.feed_token) for each in settings.followed] == [
+        ("https://east.example", "https://issuer.example", "secret"),
+        ("https://west.example", "https://west.example", "secret"),
+    ]
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("table", "code"),
+    [
+        ('url = "https://a.example"', "setting_missing"),
+        ('feed_token_file = "feed-token"', "setting_missing"),
+        ('url = 7\nfeed_token_file = "feed-token"', "setting_missing"),
+        ('url = "ftp://a.example"\nfeed_token_file = "{files}/feed-token"', "bad_setting"),
+        ('url = "https://a.example"\nfeed_token_file = "{files}/nowhere"', "bad_setting"),
+        ('url = "https://a.example"\nfeed_token_file = "{files}/feed-token"\nfeed_token = "x"', "unknown_setting"),
+    ],
+)
+def test_a_table_of_an_issuer_is_refused_by_name(files: Path, table: str, code: str) -> None:
+    config = files / "settings.toml"
+    config.write_text("[[verifier.issuers]]\n" + table.replace("{files}", str(files)))
+    environ = {**environment(files, TRUST_ROOT=str(files / "root.json")), "ECARD_CONFIG": str(config)}
+    assert refused(environ).code == code
+
+
+def test_issuers_stand_in_the_file_only_and_each_once(files: Path) -> None:
+    root = str(files / "root.json")
+    assert refused(environment(files, TRUST_ROOT=root, ISSUERS="https://a.example")).code == "bad_setting"
+    assert refused(environment(files, TRUST_ROOT=root)).code == "setting_missing"
+    twice = ("https://a.example", "https://a.example")
+    assert refused(provinces(files, twice, twice)).code == "bad_setting"
+    assert refused({**live(files, "https://a.example"), "ECARD_VERIFIER_FETCH_STATUSES": "all"}).code == "bad_setting"
+
+
+def test_the_verifier_beside_an_issuer_fetches_lists_as_it_is_told() -> None:
+    assert load_embedded({}, ()).fetch_statuses is FetchStatuses.HTTPS
+    assert load_embedded({"ECARD_VERIFIER_FETCH_STATUSES": "no"}, ()).fetch_statuses is FetchStatuses.NO
+    with pytest.raises(InvalidInput, match="FETCH_STATUSES"):
+        load_embedded({"ECARD_VERIFIER_FETCH_STATUSES": "ftp"}, ())

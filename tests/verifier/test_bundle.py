@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from ecard_card import jose
 from ecard_card.errors import EcardError
 from ecard_card.status import EcardStatus
-from ecard_keys.ephemeral import EphemeralSigner
-from ecard_keys.trust_list import TrustRoot
+from ecard_keys.homes.ephemeral import EphemeralSigner
+from ecard_keys.trust.root import TrustRoot, read_root, root_to_json
+from ecard_keys.trust.root_chain import RootDraft, assemble_root
 from ecard_sdk.device import DeviceKey
-from ecard_verifier.bundle import make_bundle, open_bundle, read_root, root_to_json
+from ecard_verifier.bundle import make_bundle, open_bundle
 from ecard_verifier.check import check
 from ecard_verifier.verdict import Outcome, Verdict
+from tests.root_holders import Holder
 from tests.world import NOW, World, seconds
 
 Content = dict[str, Any]
@@ -185,3 +187,24 @@ def test_a_root_file_is_read_back(world: World) -> None:
     assert read_root(json.dumps(root_to_json(world.root)).encode()) == world.root
     with pytest.raises(EcardError):
         read_root(b"{}")
+
+
+def test_a_reader_who_pinned_an_older_root_walks_the_bundles_chain(world: World) -> None:
+    """And no bundle leads a reader to a root that the pinned one's holders did not sign."""
+    newer = World(roots=(*world.roots[:2], Holder()), now=world.now)
+    root = TrustRoot(newer.root.holders, 2, 2, world.root.digest)
+    draft = RootDraft(root)
+    everyone = {holder.public: holder for holder in (*world.roots, *newer.roots)}
+    link = assemble_root(draft, {key: holder.sign(draft.signing_inputs(key)) for key, holder in everyone.items()})
+    document = newer.trust_document(replace(newer.trust_list(), root_version=2))
+    data = make_bundle(root, document, [newer.status_token()], made_at=NOW, chain=[link])
+    for pinned in (world.root, root):
+        assert open_bundle(data, NOW, pinned).root_pinned
+    content = json.loads(data)
+    without = json.dumps({name: value for name, value in content.items() if name != "root_chain"}).encode()
+    assert refused(without, world.root) == "trust_root_outdated"
+    assert refused(data, World().root) == "root_undersigned"
+    assert refused(json.dumps(content | {"root_chain": [content["trust_list"]]}).encode(), world.root) == (
+        "root_undersigned"
+    )
+    assert refused(json.dumps(content | {"root_chain": 7}).encode(), world.root) == "bad_bundle"

@@ -9,17 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecard_card import cwt
+from ecard_card import cwt, jose, sd_jwt
+from ecard_card.algorithm import Algorithm
 from ecard_card.card import ChipAssurance
+from ecard_card.errors import CheckFailed
 from ecard_card.status import EcardStatus
-from ecard_keys.ephemeral import EphemeralSigner
-from ecard_keys.key import P256_ORDER, KeyPurpose, KeyState
+from ecard_keys.homes.ephemeral import EphemeralSigner
+from ecard_keys.key import DEFAULT_USER_ID, P256_ORDER, KeyPurpose, KeyState
+from ecard_keys.sm2 import keys as sm2
+from ecard_keys.trust.trust import DeniedKey, Trust
 from ecard_qr import frame, payload
 from ecard_sdk.device import DeviceKey
-from ecard_verifier.check import STEPS, check
+from ecard_verifier.check import STEPS, check, check_credential
 from ecard_verifier.policy import ONLINE_POLICY, Policy
 from ecard_verifier.verdict import Outcome, Verdict
 from tests.world import NOW, NoStatuses, World, seconds
+
+ALGORITHMS = [Algorithm.ES256, Algorithm.SM2]
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +142,18 @@ def test_a_forged_signature_under_a_trusted_kid_is_refused(world: World, device:
     assert judge(world, code).reason == "bad_signature"
 
 
-def test_the_right_signature_by_a_key_of_another_purpose_is_refused(world: World, device: DeviceKey) -> None:
-    code = device.offline_code(world.compact(world.credential(device), world.status_key), NOW)
-    assert judge(world, code).reason == "key_wrong_purpose"
+@pytest.mark.parametrize("purpose", [purpose for purpose in KeyPurpose if purpose is not KeyPurpose.CREDENTIAL])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_right_signature_by_a_key_of_another_purpose_is_refused(
+    world: World, device: DeviceKey, purpose: KeyPurpose, algorithm: Algorithm
+) -> None:
+    signer = EphemeralSigner(algorithm=algorithm)
+    trust = world.trust((*world.records(), signer.record(purpose)))
+    credential = world.credential(device)
+    code = device.offline_code(world.compact(credential, signer), NOW)
+    assert judge(world, code, trust=trust).reason == "key_wrong_purpose"
+    shown = device.present(world.selective(credential, signer), [], audience="a", nonce="n", now=NOW)
+    assert judge(world, shown, trust=trust, audience="a", nonce="n").reason == "key_wrong_purpose"
 
 
 def test_two_keys_with_one_kid_are_both_tried(world: World, device: DeviceKey, compact: bytes) -> None:
@@ -149,6 +164,9 @@ def test_two_keys_with_one_kid_are_both_tried(world: World, device: DeviceKey, c
 @pytest.mark.parametrize(
     ("state", "times", "reason"),
     [
+        (KeyState.GENERATED, {}, "unknown_key"),
+        (KeyState.DESTROYED, {}, "unknown_key"),
+        (KeyState.ACTIVE, {"not_before": seconds(NOW)}, "key_not_active"),
         (KeyState.NEXT, {}, "key_not_active"),
         (KeyState.VERIFY_ONLY, {"retired_from": seconds(NOW)}, "ok"),
         (KeyState.VERIFY_ONLY, {"retired_from": seconds(NOW - timedelta(days=2))}, "key_retired"),
@@ -164,6 +182,166 @@ def test_the_issuer_key_must_have_been_allowed_to_sign_then(
     credential_key, *others = world.records()
     trust = world.trust((replace(credential_key, state=state, **times), *others))  # type: ignore[arg-type]
     assert judge(world, device.offline_code(compact, NOW), trust=trust).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("regions", "reason"),
+    [
+        (("000000",), "ok"),
+        (("330000",), "ok"),
+        (("330100",), "ok"),
+        (("330102",), "region_not_allowed"),
+        (("330200",), "region_not_allowed"),
+        (("340000", "330100"), "ok"),
+        (("340000",), "region_not_allowed"),
+        ((), "region_not_allowed"),
+    ],
+)
+def test_an_issuer_signs_for_its_regions_only(
+    world: World, device: DeviceKey, compact: bytes, regions: tuple[str, ...], reason: str
+) -> None:
+    elsewhere = replace(world, regions=regions)
+    verdict = judge(elsewhere, device.offline_code(compact, NOW))
+    assert verdict.reason == reason
+    if reason != "ok":
+        assert verdict.outcome is Outcome.INVALID
+        assert [line.number for line in verdict.checks if line.ok is False] == [5]
+    shown = device.present(world.selective(world.credential(device)), [], audience="a", nonce="n", now=NOW)
+    assert judge(elsewhere, shown, audience="a", nonce="n").reason == reason
+
+
+def test_a_key_of_another_issuer_does_not_lend_it_its_regions(world: World, device: DeviceKey) -> None:
+    """The regions are those of the issuer whose key signed, and not of anybody else on the list."""
+    other = World(issuer="https://other.example", status_uri="https://other.example/s/{list}", regions=("110000",))
+    entries = (*world.trust_list().issuers, *other.trust_list().issuers)
+    trust = Trust.of(replace(world.trust_list(), issuers=entries))
+    credential = other.credential(device)
+    code = device.offline_code(other.compact(credential), NOW)
+    assert judge(other, code, trust=trust).reason == "region_not_allowed"
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_header_that_names_the_other_algorithm_is_refused(
+    world: World, device: DeviceKey, algorithm: Algorithm
+) -> None:
+    """The key is the right one and the signature is over the very bytes shown: only the header lies."""
+    claimed = next(other for other in ALGORITHMS if other is not algorithm)
+    signer = EphemeralSigner(algorithm=algorithm)
+    trust = world.trust((signer.record(KeyPurpose.CREDENTIAL), *world.records()[1:]))
+    credential = world.credential(device)
+    unsigned = cwt.draft(credential, bytes.fromhex(signer.key_id), claimed)
+    lying = unsigned.complete(signer.sign(signer.key_id, [unsigned.signing_input])[0])
+    assert judge(world, device.offline_code(lying, NOW), trust=trust).reason == "bad_signature"
+    draft = sd_jwt.draft(credential, signer.key_id, lambda: bytes(16), claimed)
+    token = draft.complete(signer.sign(signer.key_id, [draft.signing_input])[0])
+    shown = device.present(token, [], audience="a", nonce="n", now=NOW)
+    assert judge(world, shown, trust=trust, audience="a", nonce="n").reason == "bad_signature"
+    honest = device.offline_code(world.compact(credential, signer), NOW)
+    assert judge(world, honest, trust=trust).reason == "ok"
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_device_whose_header_names_the_other_algorithm_is_refused(world: World, algorithm: Algorithm) -> None:
+    claimed = next(other for other in ALGORITHMS if other is not algorithm)
+    holder = EphemeralSigner(algorithm=algorithm)
+    credential = replace(world.credential(DeviceKey.generate()), device_key=holder.public, device_algorithm=algorithm)
+    compact, token = world.compact(credential), world.selective(credential)
+    for named, reason in ((algorithm, "ok"), (claimed, "bad_holder_signature")):
+        draft = frame.draft_offline(compact, seconds(NOW), bytes(8), algorithm=named)
+        code = draft.complete(holder.sign(holder.key_id, [draft.signing_input])[0])
+        assert judge(world, payload.to_text(code, payload.Form.OFFLINE)).reason == reason
+        bound = sd_jwt.key_binding_input(
+            sd_jwt.present(token, []), audience="a", nonce="n", issued_at=seconds(NOW), algorithm=named
+        )
+        shown = bound.complete(holder.sign(holder.key_id, [bound.signing_input])[0])
+        assert judge(world, shown, audience="a", nonce="n").reason == reason
+
+
+def test_a_point_taken_for_one_of_the_other_curve_is_refused(world: World, compact: bytes) -> None:
+    """The credential says P-256 of an SM2 key, and the other way round: no such key, or not its signature."""
+    holder = EphemeralSigner(algorithm=Algorithm.SM2)
+    wrong = replace(world.credential(DeviceKey.generate()), device_key=holder.public)
+    draft = frame.draft_offline(world.compact(wrong), seconds(NOW), bytes(8))
+    code = draft.complete(holder.sign(holder.key_id, [draft.signing_input])[0])
+    verdict = judge(world, payload.to_text(code, payload.Form.OFFLINE))
+    assert verdict.outcome is Outcome.INVALID
+    assert verdict.reason in ("bad_public_key", "bad_holder_signature")
+
+
+def test_a_device_key_of_a_root_algorithm_is_no_device_key(world: World) -> None:
+    """Our own formats cannot say it; a JWK can."""
+    draft = sd_jwt.draft(world.credential(DeviceKey.generate()), world.credential_key.key_id, lambda: bytes(16))
+    head, body = draft.signing_input.decode().split(".")
+    claims = jose.parse_json(jose.b64url_decode(body))
+    assert isinstance(claims, dict)
+    claims["cnf"] = {"jwk": jose.jwk_of(EphemeralSigner(algorithm=Algorithm.ML_DSA_65).public, Algorithm.ML_DSA_65)}
+    unsigned = f"{head}.{jose.b64url_encode(jose.dump_json(claims))}".encode()
+    (signature,) = world.credential_key.sign(world.credential_key.key_id, [unsigned])
+    token = sd_jwt.parse(sd_jwt.UnsignedSdJwt(unsigned, draft.disclosures).complete(signature))
+    with pytest.raises(CheckFailed) as refusal:
+        check_credential(token, world.trust(), NOW)
+    assert refusal.value.code == "bad_holder_signature"
+
+
+def test_another_user_id_of_the_issuer_is_refused(world: World, device: DeviceKey) -> None:
+    signer = EphemeralSigner(algorithm=Algorithm.SM2, user_id=b"ISSUER-1")
+    code = device.offline_code(world.compact(world.credential(device), signer), NOW)
+    record = signer.record(KeyPurpose.CREDENTIAL)
+    for user_id, reason in ((b"ISSUER-1", "ok"), (DEFAULT_USER_ID, "bad_signature"), (b"", "bad_signature")):
+        trust = world.trust((replace(record, user_id=user_id), *world.records()[1:]))
+        assert judge(world, code, trust=trust).reason == reason
+
+
+def test_a_device_signs_with_the_default_user_id(world: World) -> None:
+    holder = EphemeralSigner(algorithm=Algorithm.SM2, user_id=b"another")
+    credential = replace(
+        world.credential(DeviceKey.generate()), device_key=holder.public, device_algorithm=Algorithm.SM2
+    )
+    draft = frame.draft_offline(world.compact(credential), seconds(NOW), bytes(8), algorithm=Algorithm.SM2)
+    code = draft.complete(holder.sign(holder.key_id, [draft.signing_input])[0])
+    assert judge(world, payload.to_text(code, payload.Form.OFFLINE)).reason == "bad_holder_signature"
+
+
+def test_a_machine_without_sm2_does_not_decide(
+    world: World, device: DeviceKey, compact: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signer, holder = EphemeralSigner(algorithm=Algorithm.SM2), EphemeralSigner(algorithm=Algorithm.SM2)
+    credential = world.credential(device)
+    by_issuer = device.offline_code(world.compact(credential, signer), NOW)
+    of_holder = replace(credential, device_key=holder.public, device_algorithm=Algorithm.SM2)
+    draft = frame.draft_offline(world.compact(of_holder), seconds(NOW), bytes(8), algorithm=Algorithm.SM2)
+    by_holder = payload.to_text(
+        draft.complete(holder.sign(holder.key_id, [draft.signing_input])[0]), payload.Form.OFFLINE
+    )
+    monkeypatch.setattr(sm2, "_found", lambda: None)
+    trust = world.trust((*world.records(), signer.record(KeyPurpose.CREDENTIAL)))
+    for code, step in ((by_issuer, 4), (by_holder, 7)):
+        verdict = judge(world, code, trust=trust)
+        assert (verdict.outcome, verdict.reason) == (Outcome.UNDECIDED, "algorithm_unavailable")
+        assert [line.number for line in verdict.checks if line.ok is False] == [step]
+    assert judge(world, device.offline_code(compact, NOW), trust=trust).reason == "ok"
+    forged = cwt.draft(credential, bytes.fromhex(signer.key_id)).complete(bytes(64))  # ES256 is no word of this key's
+    assert judge(world, device.offline_code(forged, NOW), trust=trust).reason == "bad_signature"
+
+
+@pytest.mark.parametrize(
+    ("cut_off", "reason"),
+    [
+        (None, "key_compromised"),
+        (0, "key_compromised"),
+        (seconds(NOW), "ok"),
+        (seconds(NOW) - 90_000, "key_compromised"),
+    ],
+)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_denied_key_counts_as_compromised(
+    device: DeviceKey, algorithm: Algorithm, cut_off: int | None, reason: str
+) -> None:
+    world = World(credential_key=EphemeralSigner(algorithm=algorithm))
+    code = device.offline_code(world.compact(world.credential(device)), NOW)
+    thumbprint = jose.thumbprint(jose.jwk_of(world.credential_key.public, algorithm))
+    assert judge(world, code).reason == "ok"
+    assert judge(world, code, trust=world.trust().denying([DeniedKey(thumbprint, cut_off)])).reason == reason
 
 
 def test_malleated_signatures_are_refused(world: World, device: DeviceKey, compact: bytes) -> None:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from ecard_card import jose
 from ecard_card.errors import CheckFailed, EcardError, InvalidInput
 from ecard_card.status import CardChange, EcardStatus
-from ecard_keys.ephemeral import EphemeralSigner
+from ecard_keys.homes.ephemeral import EphemeralSigner
 from ecard_keys.key import KeyPurpose, KeyState
-from ecard_keys.trust import Trust
-from ecard_keys.trust_list import IssuerEntry, TrustList
+from ecard_keys.trust.trust import Trust
+from ecard_keys.trust.trust_list import IssuerEntry, TrustList
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.feed import (
     EVENT_TYPE,
@@ -28,7 +28,7 @@ from ecard_verifier.feed import (
     parse_event,
     verify_event,
 )
-from tests.verifier.feed_kit import beat, change, signed
+from tests.verifier.feed_kit import beat, change, denial, signed
 from tests.world import NOW, World, seconds
 
 
@@ -226,3 +226,68 @@ def test_parsing_any_claims_raises_only_our_errors(world: World, bent: dict[str,
         parse_event(forge(world, GOOD | bent))
     except InvalidInput:
         assert set(bent) & set(GOOD)
+
+
+@pytest.mark.parametrize("cut_off", [None, 0, 1_790_000_000], ids=["everything", "zero", "from a time on"])
+def test_a_denial_goes_there_and_back(world: World, cut_off: int | None) -> None:
+    body = denial(world.credential_key, KeyPurpose.CREDENTIAL, cut_off)
+    event = verify_event(signed(world, body, 1), world.trust(), NOW)
+    assert (event.body, event.proven) == (body, True)
+    members = jose.parse_json(event.jws.payload)
+    assert isinstance(members, dict)
+    ((name, said),) = members["events"].items()
+    assert name.endswith("/key-compromised")
+    assert said.keys() == {"kid", "purpose", "thumbprint"} | ({"cut_off"} if cut_off is not None else set())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kid": "no hex!!"},
+        {"kid": None},
+        {"purpose": "anything"},
+        {"thumbprint": "AAAA"},
+        {"thumbprint": None},
+        {"cut_off": None},
+        {"cut_off": "1"},
+        {"cut_off": 1.5},
+        {"cut_off": True},
+        {"cut_off": -1},
+    ],
+    ids=repr,
+)
+def test_a_denial_that_cannot_be_read_is_no_event(world: World, change: dict[str, object]) -> None:
+    thumbprint = jose.b64url_encode(bytes(32))
+    members = {"kid": "00000000", "purpose": "status", "thumbprint": thumbprint, "cut_off": 1} | change
+    claims = {
+        "iss": world.issuer,
+        "jti": "x",
+        "iat": seconds(NOW),
+        "feed": {"stream": "0", "seq": 1, "prev": "-"},
+        "events": {f"{world.issuer}/secevent/ecard/event-type/key-compromised": members},
+    }
+    header = {"alg": "ES256", "kid": world.event_key.key_id, "typ": "secevent+jwt"}
+    draft = jose.UnsignedJws(jose.compact_signing_input(header, claims))
+    text = draft.complete(world.event_key.sign(world.event_key.key_id, [draft.signing_input])[0])
+    assert refused(text, world.trust()) in ("bad_event", "bad_base64url")
+
+
+def test_an_issuer_denies_its_own_keys_only(world: World) -> None:
+    other = World(issuer="https://other.example", status_uri="https://other.example/s/{list}")
+    both = replace(world.trust_list(), issuers=(*world.trust_list().issuers, *other.trust_list().issuers))
+    trust = Trust.of(both)
+    verify_event(signed(world, denial(world.status_key, KeyPurpose.STATUS), 1), trust, NOW)
+    assert refused(signed(world, denial(other.credential_key, KeyPurpose.CREDENTIAL), 1), trust) == "issuer_mismatch"
+    unheard_of = verify_event(signed(world, denial(EphemeralSigner(), KeyPurpose.CREDENTIAL), 1), trust, NOW)
+    assert unheard_of.proven, "a key that no list names yet may be denied before it is"
+
+
+def test_what_a_key_signed_before_it_was_stolen_can_be_read_and_is_not_proven(world: World) -> None:
+    record = world.event_key.record(KeyPurpose.EVENT)
+    for stolen in (replace(record, state=KeyState.COMPROMISED), replace(record, compromised_from=seconds(NOW) - 9)):
+        trust = world.trust([stolen])
+        event = verify_event(signed(world, change(world, EcardStatus.VALID), 1), trust, NOW)
+        assert event.proven is False
+        assert refused(beat(world, 0), trust) == "key_compromised"
+        stranger = signed(world, change(world, EcardStatus.VALID), 1, signer=EphemeralSigner(record.kid))
+        assert refused(stranger, trust) == "bad_signature"

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 
 import pytest
 
 from ecard_card.errors import CheckFailed, Unavailable
 from ecard_card.status import EcardStatus
-from ecard_keys.ephemeral import EphemeralSigner
-from ecard_keys.key import KeyPurpose
+from ecard_keys.homes.ephemeral import EphemeralSigner
+from ecard_keys.key import KeyPurpose, KeyState
+from ecard_sdk.device import DeviceKey
 from ecard_verifier.feed import FeedBeat, FeedSource, TrustListPublished
 from ecard_verifier.follower import Follower
 from ecard_verifier.http_feed import HttpFeed
 from ecard_verifier.mirror import Mirror
+from ecard_verifier.policy import ONLINE_POLICY
+from ecard_verifier.replay import ReplayGuard
+from ecard_verifier.service import VerificationService
+from ecard_verifier.statuses import accept_status_token
 from ecard_verifier.trust_source import FixedTrust, HttpTrustList, TrustProvider, TrustSource
-from tests.verifier.feed_kit import ScriptedFeed, beat, change, signed, wait_for
+from ecard_verifier.verdict import Outcome
+from tests.verifier.feed_kit import ScriptedFeed, beat, change, denial, signed, wait_for
 from tests.verifier.http_kit import FeedServer, running
 from tests.world import NOW, World
 
@@ -217,3 +225,92 @@ def test_a_published_trust_list_is_fetched_before_the_next_event(world: World) -
     )
     assert mirror.position == 2
     assert error is None
+
+
+def online(world: World, mirror: Mirror, trust: TrustProvider) -> VerificationService:
+    return VerificationService(trust, mirror, mirror, ReplayGuard(), ONLINE_POLICY, now)
+
+
+def shown(world: World, device: DeviceKey) -> str:
+    compact = world.compact(world.credential(device))
+    return device.offline_code(compact, now())
+
+
+def test_a_stolen_credential_key_is_refused_at_once_and_after_a_restart_without_any_list_saying_so(
+    world: World, tmp_path: Path
+) -> None:
+    device, path = DeviceKey.generate(), tmp_path / "mirror"
+    server = FeedServer(world.trust_document())
+    mirror, trust = Mirror(path, issuer=world.issuer), FixedTrust(world.trust())
+    with running(server.app) as url, following(mirror, HttpFeed(url + "/v1/feed", "secret"), trust):
+        wait_for(lambda: server.connected == 1)
+        server.say(beat(world, 0, now()))
+        wait_for(lambda: mirror.live)
+        service = online(world, mirror, trust)
+        assert service.verify(shown(world, device)).verdict.reason == "ok"
+        began = time.monotonic()
+        server.store(1, signed(world, denial(world.credential_key, KeyPurpose.CREDENTIAL), 1, at=now()))
+        wait_for(lambda: service.verify(shown(world, device)).verdict.reason == "key_compromised", 1)
+        assert time.monotonic() - began < 1
+    mirror.close()
+    again, unaware = Mirror(path, issuer=world.issuer), FixedTrust(world.trust())
+    with following(again, ScriptedFeed(), unaware):
+        verdict = online(world, again, unaware).verify(shown(world, device)).verdict
+    assert (verdict.outcome, verdict.reason) == (Outcome.INVALID, "key_compromised")
+
+
+def test_a_cut_off_spares_what_was_signed_before_it(world: World) -> None:
+    device, trust = DeviceKey.generate(), FixedTrust(world.trust())
+    a_day_ago = int(world.now.timestamp()) - 86400
+    mirror = Mirror(issuer=world.issuer)
+    spared = denial(world.credential_key, KeyPurpose.CREDENTIAL, a_day_ago + 1)
+    feed = ScriptedFeed([signed(world, spared, 1), beat(world, 1, now())])
+    with following(mirror, feed, trust):
+        assert feed.finished.wait(10)
+        assert online(world, mirror, trust).verify(shown(world, device)).verdict.reason == "ok"
+    feed = ScriptedFeed(
+        [
+            signed(world, denial(world.credential_key, KeyPurpose.CREDENTIAL, a_day_ago - 1), 2),
+            beat(world, 2, now()),
+        ]
+    )
+    with following(mirror, feed, trust):
+        assert feed.finished.wait(10)
+        assert online(world, mirror, trust).verify(shown(world, device)).verdict.reason == "key_compromised"
+
+
+def test_a_stolen_event_key_is_denied_by_its_announced_successor_and_its_own_beats_then_say_nothing() -> None:
+    world, fresh = World(now=datetime.now(UTC).replace(microsecond=0)), EphemeralSigner()
+    announced = replace(fresh.record(KeyPurpose.EVENT), state=KeyState.NEXT)
+    trust = FixedTrust(world.trust([*world.records(), announced]))
+    mirror, feed = (
+        Mirror(issuer=world.issuer),
+        ScriptedFeed(
+            [
+                signed(world, change(world, EcardStatus.SUSPENDED), 1),
+                signed(world, denial(world.event_key, KeyPurpose.EVENT), 2, signer=fresh),
+                signed(world, FeedBeat(int(world.now.timestamp())), 2, signer=fresh),
+                beat(world, 2, world.now + timedelta(seconds=1)),  # the thief's
+            ]
+        ),
+    )
+    with following(mirror, feed, trust) as follower:
+        assert feed.finished.wait(10)
+        assert follower.state.last_error == "key_compromised"
+    assert mirror.read(LIST_1, 7).value == EcardStatus.SUSPENDED
+    assert mirror.as_of == int(world.now.timestamp())
+
+
+def test_a_denied_status_key_signs_no_list_any_more(world: World) -> None:
+    trust, mirror = FixedTrust(world.trust()), Mirror(issuer=world.issuer)
+    token = world.status_token()
+    held = trust.current()
+    assert held is not None
+    accept_status_token(token, held, now())
+    feed = ScriptedFeed([signed(world, denial(world.status_key, KeyPurpose.STATUS), 1)])
+    with following(mirror, feed, trust):
+        assert feed.finished.wait(10)
+    restricted = trust.current()
+    assert restricted is not None
+    with pytest.raises(CheckFailed, match="key_compromised"):
+        accept_status_token(token, restricted, now())

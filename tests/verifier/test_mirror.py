@@ -11,13 +11,16 @@ import pytest
 
 from ecard_card.errors import CheckFailed, EcardError, InvalidInput, Unavailable
 from ecard_card.status import EcardStatus
+from ecard_keys.homes.ephemeral import EphemeralSigner
+from ecard_keys.key import KeyPurpose, KeyState
+from ecard_keys.trust.trust import Trust
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.check import check
 from ecard_verifier.feed import CredentialIssued, FeedBeat, OtherEvent, TrustListPublished, verify_event
 from ecard_verifier.mirror import Mirror
 from ecard_verifier.policy import ONLINE_POLICY
 from ecard_verifier.verdict import Outcome, Verdict
-from tests.verifier.feed_kit import beat, believed, caught_up, change, signed
+from tests.verifier.feed_kit import beat, believed, caught_up, change, denial, signed
 from tests.world import NOW, World, seconds
 
 LIST_1 = "https://issuer.example/status-lists/1"
@@ -278,3 +281,76 @@ def test_two_mirrors_on_one_file_do_not_undo_each_other(world: World, tmp_path: 
         slow.apply(lost)
     fast.apply(believed(world, beat(world, 1)))
     assert fast.read("https://issuer.example/status-lists/1", 7).value == EcardStatus.SUSPENDED
+
+
+def cut_offs(mirror: Mirror) -> list[int | None]:
+    return [key.cut_off for key in mirror.denied()]
+
+
+def test_denied_keys_survive_a_restart_and_only_the_strictest_word_counts(world: World, tmp_path: Path) -> None:
+    mirror = Mirror(tmp_path / "mirror", issuer=world.issuer)
+    assert mirror.denied() == ()
+    moments = (seconds(NOW) - 10, seconds(NOW) - 60, seconds(NOW) - 5)
+    for seq, cut_off in enumerate(moments, 1):
+        mirror.apply(believed(world, signed(world, denial(world.credential_key, KeyPurpose.CREDENTIAL, cut_off), seq)))
+    assert cut_offs(mirror) == [moments[1]]
+    mirror.close()
+    again = Mirror(tmp_path / "mirror", issuer=world.issuer)
+    assert cut_offs(again) == [moments[1]]
+    again.apply(believed(world, signed(world, denial(world.credential_key, KeyPurpose.CREDENTIAL, None), 4)))
+    assert cut_offs(again) == [None]
+
+
+class Successor:
+    """The world after its event key was stolen: events 1 and 2 are by the stolen key, what follows by the next."""
+
+    def __init__(self) -> None:
+        self.world, self.fresh = World(), EphemeralSigner()
+        stolen = replace(self.world.event_key.record(KeyPurpose.EVENT), state=KeyState.COMPROMISED)
+        others = self.world.records()[:2]
+        self.trust: Trust = self.world.trust([*others, stolen, self.fresh.record(KeyPurpose.EVENT)])
+        self.past = [
+            signed(self.world, change(self.world, EcardStatus.SUSPENDED), 1),
+            signed(self.world, denial(self.world.status_key, KeyPurpose.STATUS), 2),
+        ]
+
+    def apply(self, mirror: Mirror, text: str) -> bool:
+        return mirror.apply(verify_event(text, self.trust, NOW + timedelta(seconds=5)))
+
+    def beat(self, seq: int, previous: str | None = None) -> str:
+        body = FeedBeat(seconds(NOW) + 5)
+        return signed(self.world, body, seq, signer=self.fresh, previous=previous)
+
+
+def test_a_new_mirror_gets_past_a_stolen_event_key_and_knows_nothing_before_a_good_one_vouches_for_it() -> None:
+    after = Successor()
+    mirror = Mirror(issuer=after.world.issuer)
+    for text in after.past:
+        after.apply(mirror, text)
+    assert (refusal(mirror), mirror.denied()) == ("status_unknown", ())
+    assert after.apply(mirror, after.beat(2))
+    assert mirror.read(LIST_1, 7).value == EcardStatus.SUSPENDED
+    assert cut_offs(mirror) == [None]
+
+
+def test_a_past_that_the_thief_wrote_is_refuted_by_the_first_beat_of_the_successor() -> None:
+    after = Successor()
+    mirror = Mirror(issuer=after.world.issuer)
+    true_past = after.beat(2)
+    forged = signed(after.world, change(after.world, EcardStatus.VALID), 1, event_id="the thief's", previous="-")
+    after.apply(mirror, forged)
+    after.apply(mirror, signed(after.world, denial(after.world.credential_key, KeyPurpose.CREDENTIAL), 2))
+    with pytest.raises(CheckFailed, match="feed_rolled_back"):
+        after.apply(mirror, true_past)
+    assert (refusal(mirror), mirror.denied()) == ("status_unknown", ())
+
+
+def test_a_mirror_that_knew_a_lot_knows_nothing_while_a_stolen_key_has_the_last_word() -> None:
+    after = Successor()
+    mirror = caught_up(after.world)
+    assert mirror.live
+    after.apply(mirror, after.past[0])
+    assert (refusal(mirror), mirror.live, mirror.as_of) == ("status_unknown", False, None)
+    after.apply(mirror, after.past[1])
+    after.apply(mirror, after.beat(2))
+    assert (mirror.read(LIST_1, 7).value, mirror.live) == (EcardStatus.SUSPENDED, True)

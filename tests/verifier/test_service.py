@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from ecard_card.card import ChipAssurance
 from ecard_card.status import EcardStatus
-from ecard_keys.trust import Trust
+from ecard_keys.trust.trust import DeniedKey, Trust
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.feed import CredentialIssued
 from ecard_verifier.mirror import Mirror
@@ -214,6 +215,9 @@ class TrustThatGrows:
         raise AssertionError
 
     def maintain(self) -> None:
+        raise AssertionError
+
+    def deny(self, issuer: str, keys: Collection[DeniedKey]) -> None:
         raise AssertionError
 
 

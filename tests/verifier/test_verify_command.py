@@ -16,8 +16,9 @@ import pytest
 
 from ecard_card.errors import InvalidInput
 from ecard_card.status import EcardStatus
+from ecard_keys.trust.root import root_to_json
 from ecard_sdk.device import DeviceKey
-from ecard_verifier.bundle import make_bundle, root_to_json
+from ecard_verifier.bundle import make_bundle
 from ecard_verifier.callers import Caller, Role
 from ecard_verifier.cli import verify
 from ecard_verifier.replay import ReplayGuard

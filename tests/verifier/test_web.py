@@ -266,7 +266,8 @@ def test_health_says_what_is_missing(client: httpx2.Client, switch: Switch) -> N
         response = client.get("/health/ready")
     finally:
         switch.ready = True
-    assert (response.status_code, response.json()) == (503, {"ready": False, "trust": False, "statuses": True})
+    said = {"ready": False, "trust": False, "statuses": True, "trust_error": None, "trust_age": None}
+    assert (response.status_code, response.json()) == (503, said)
 
 
 def test_the_api_is_described_with_stable_names(client: httpx2.Client) -> None:

@@ -8,22 +8,24 @@ one only a pinned root can tell. `docs/formats/bundle.md` has the format.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from ecard_card import jose
 from ecard_card.errors import InvalidInput
-from ecard_keys.trust import Trust
-from ecard_keys.trust_list import TrustRoot, open_trust_list
+from ecard_keys.trust.root import TrustRoot, root_from_json, root_to_json
+from ecard_keys.trust.root_chain import walk_roots
+from ecard_keys.trust.trust import Trust
+from ecard_keys.trust.trust_list import MAX_DOCUMENT, open_trust_list
 from ecard_verifier.statuses import StatusSnapshot, accept_status_token
 
 FORMAT: Final = "ecard-bundle/1"
-ROOT_FORMAT: Final = "ecard-trust-root/1"
 MAX_BUNDLE: Final = 64 << 20
 _MAX_PARTS: Final = 65_536  # 1,400 status lists serve a nation
 MAX_LISTS: Final = 4096
+_MAX_CHAIN: Final = 64
 MAX_UNPACKED: Final = 512 << 20  # bytes of all lists; 1,400 million cards have 350 million
 _MAX_TIME: Final = 253402300799  # 9999-12-31T23:59:59Z
 _MEMBERS: Final = {"format", "root", "trust_list", "status_lists", "made_at", "until"}
@@ -44,8 +46,17 @@ class Bundle:
     root_pinned: bool
 
 
-def make_bundle(root: TrustRoot, trust_list: bytes, status_lists: Iterable[str], *, made_at: datetime) -> bytes:
+def make_bundle(
+    root: TrustRoot,
+    trust_list: bytes,
+    status_lists: Iterable[str],
+    *,
+    made_at: datetime,
+    chain: Sequence[bytes] = (),
+) -> bytes:
     """The bundle of a trust list document and status list tokens (JWT). Each is checked as a reader would.
+
+    `chain` are the signed root documents that end with `root`, for readers who pinned an older one.
 
     Raises what `open_bundle` raises: nobody should carry a bundle that does not open.
     """
@@ -53,17 +64,20 @@ def make_bundle(root: TrustRoot, trust_list: bytes, status_lists: Iterable[str],
     content: dict[str, object] = {
         "format": FORMAT,
         "root": root_to_json(root),
-        "trust_list": jose.parse_json(trust_list, limit=4 << 20, max_items=256),
+        "trust_list": jose.parse_json(trust_list, limit=MAX_DOCUMENT, max_items=1024),
         "status_lists": list(status_lists),
         "made_at": now,
         "until": _MAX_TIME,
     }
+    if chain:
+        content["root_chain"] = [jose.parse_json(document, limit=MAX_DOCUMENT) for document in chain]
     content["until"] = open_bundle(jose.dump_json(content), made_at, root).until
     return jose.dump_json(content)
 
 
 def open_bundle(data: bytes, now: datetime, root: TrustRoot | None = None) -> Bundle:
-    """Open `data`; `now` is aware UTC; `root` pins the trust root (else the bundle's own is taken).
+    """Open `data`; `now` is aware UTC; `root` pins the trust root (else the bundle's own is taken);
+    a pinned one that is older than the bundle's is followed along the bundle's chain of roots.
 
     Raises `InvalidInput` `bad_bundle`, or the reason for which a part of it is refused (`trust_undersigned`,
     `status_list_foreign`, `bad_signature`, ...). An old bundle opens: its checks then say `undecided`.
@@ -71,10 +85,11 @@ def open_bundle(data: bytes, now: datetime, root: TrustRoot | None = None) -> Bu
     content = _members(data)
     made_at, until = _time(content["made_at"]), _time(content["until"])
     own_root = root_from_json(content["root"])
+    trusted = own_root if root is None else _walked(root, own_root, content.get("root_chain", []))
     # Whether things have expired is for the check to say, at its own time. What is dated ahead of us is not opened.
     seconds = min(int(now.timestamp()), made_at)
     document = jose.dump_json(_object(content["trust_list"]))
-    trust_list = open_trust_list(document, root or own_root, now=seconds)
+    trust_list = open_trust_list(document, trusted, now=seconds)
     trust = Trust.of(trust_list)
     texts = content["status_lists"]
     if not isinstance(texts, list) or len(texts) > MAX_LISTS:
@@ -93,26 +108,14 @@ def open_bundle(data: bytes, now: datetime, root: TrustRoot | None = None) -> Bu
     return Bundle(trust, snapshot, made_at, until, root is not None)
 
 
-def root_to_json(root: TrustRoot) -> dict[str, object]:
-    """The `ecard-trust-root/1` form: what is pinned in a file."""
-    keys = [jose.public_jwk(point[1:33], point[33:]) for point in root.keys]
-    return {"format": ROOT_FORMAT, "version": root.version, "threshold": root.threshold, "keys": keys}
-
-
-def root_from_json(value: object) -> TrustRoot:
-    """Inverse of `root_to_json`; `version` may be left out. Raises `InvalidInput` `bad_trust_root`."""
-    members = value if isinstance(value, dict) else {}
-    keys, threshold, version = members.get("keys"), members.get("threshold"), members.get("version", 1)
-    if members.get("format") != ROOT_FORMAT or not isinstance(keys, list) or not 1 <= len(keys) <= 16:
-        raise InvalidInput("bad_trust_root", "want an ecard-trust-root/1 object with 1 to 16 keys")
-    if type(threshold) is not int or type(version) is not int:
-        raise InvalidInput("bad_trust_root", "threshold and version are whole numbers")
-    return TrustRoot(tuple(jose.parse_public_jwk(key) for key in keys), threshold, version)
-
-
-def read_root(data: bytes) -> TrustRoot:
-    """The trust root of a root file. Raises `InvalidInput` `bad_json`, `bad_jwk` or `bad_trust_root`."""
-    return root_from_json(jose.parse_json(data))
+def _walked(pinned: TrustRoot, last: TrustRoot, chain: object) -> TrustRoot:
+    """From the pinned root along the bundle's chain, as far as it leads on; raises what `walk_roots` raises."""
+    if not isinstance(chain, list) or len(chain) > _MAX_CHAIN:
+        raise InvalidInput("bad_bundle", "root_chain is a list of at most 64 documents")
+    known = pinned.version - (last.version - len(chain))  # how many of them the pinned root has behind it
+    if known < 0:
+        return pinned  # the chain starts too late; the trust list's refusal says that the root is outdated
+    return walk_roots(pinned, [jose.dump_json(_object(document)) for document in chain[known:]])
 
 
 def _members(data: bytes) -> Mapping[str, object]:
@@ -120,7 +123,7 @@ def _members(data: bytes) -> Mapping[str, object]:
         content = jose.parse_json(data, limit=MAX_BUNDLE, max_items=_MAX_PARTS)
     except InvalidInput as error:
         raise InvalidInput("bad_bundle", f"the bundle does not parse: {error.detail}") from None
-    if not isinstance(content, dict) or content.keys() != _MEMBERS or content["format"] != FORMAT:
+    if not isinstance(content, dict) or content.keys() - {"root_chain"} != _MEMBERS or content["format"] != FORMAT:
         raise InvalidInput("bad_bundle", "not an ecard-bundle/1 document")
     return content
 
@@ -135,13 +138,3 @@ def _time(value: object) -> int:
     if type(value) is not int or not 0 <= value <= _MAX_TIME:
         raise InvalidInput("bad_bundle", "a time is a NumericDate")
     return value
-
-
-__all__ = [
-    "Bundle",
-    "make_bundle",
-    "open_bundle",
-    "read_root",
-    "root_from_json",
-    "root_to_json",
-]

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from ecard_card.credential import card_type
+from ecard_card.credential import DEVICE_ALGORITHMS, card_type
 from ecard_card.errors import CheckFailed, EcardError
+from ecard_card.region import covers
 from ecard_card.sd_jwt import SdJwt
 from ecard_card.status import EcardStatus
-from ecard_keys.key import KeyPurpose
+from ecard_keys.key import DEVICE_USER_ID, KeyPurpose
 from ecard_keys.status_uri import belongs_to, list_uri
-from ecard_keys.trust import Trust, TrustedKey
-from ecard_keys.verify import load_public_key, verify
+from ecard_keys.trust.trust import Trust, TrustedKey
+from ecard_keys.verify import PublicKey, load_public_key, verify
 from ecard_verifier.policy import Policy
 from ecard_verifier.presented import Issued, Shown, read, read_issued
 from ecard_verifier.statuses import CredentialSource, Statuses, StatusReading
@@ -54,8 +55,10 @@ def check(
      1. **Read** `presented` as an `EC1:` code, an `EC0:` code or an SD-JWT with key binding (docs/formats/).
      2. **Credential**: take it from the code, or resolve the reference through `credentials`; parse it strictly.
      3. **Trust**: the trust list is current, and names a credential key for the `kid`.
-     4. **Issuer signature** by that key (RFC 9052 §4.4, RFC 7515 §5.2); of several keys with one kid, any.
-     5. **Issuer key**: that key might sign credentials at the time of issue; issuer and type are the ones claimed.
+     4. **Issuer signature** by that key (RFC 9052 §4.4, RFC 7515 §5.2) and by the key's own algorithm, ES256 or SM2,
+        which the header must name too; of several keys with one kid, exactly one.
+     5. **Issuer key**: that key might sign credentials at the time of issue; issuer and type are the ones claimed,
+        and the region of issue is one that this issuer may sign for.
      6. **Validity**: issued, not before, expires (RFC 8392 §3.1, RFC 9901), `policy.skew` both ways.
      7. **Holder signature** by the device key the issuer bound (RFC 8747, RFC 9901 §4.3).
      8. **Freshness** of what the holder signed: not from the future, not older than `policy.code_life`.
@@ -82,7 +85,9 @@ def check(
         walk.at = 6
         walk.in_validity(issued)
         walk.at = 7
-        device_key = load_public_key(issued.device_key)
+        device_key = _device_key(issued)
+        if shown.algorithm is not None and shown.algorithm != issued.device_algorithm:
+            raise CheckFailed("bad_holder_signature", "the header names another algorithm than the device key is for")
         if not verify(device_key, shown.signing_input, shown.signature, low_s=shown.low_s):
             raise CheckFailed("bad_holder_signature", "not signed by the device key in the credential")
         walk.at = 8
@@ -120,8 +125,15 @@ def check_credential(credential: bytes | SdJwt, trust: Trust, now: datetime, pol
     key = walk.issuer(issued, trust)
     walk.in_validity(issued)
     _status_uri(issued, key)
-    load_public_key(issued.device_key)
+    _device_key(issued)
     return issued
+
+
+def _device_key(issued: Issued) -> PublicKey:
+    """The key the issuer bound; of an SM2 key the user id is not said anywhere, and always the default one."""
+    if issued.device_algorithm not in DEVICE_ALGORITHMS:
+        raise CheckFailed("bad_holder_signature", "the device key is of an algorithm that no device signs with")
+    return load_public_key(issued.device_key, issued.device_algorithm, DEVICE_USER_ID)
 
 
 _PASSED = tuple(CheckLine(number, name, True) for number, name in enumerate(STEPS, 1))
@@ -148,11 +160,18 @@ class _Walk:
         self.at = 3
         candidates = self._candidates(issued.kid, trust)
         self.at = 4
-        for key in candidates:
-            if verify(key.key, issued.signing_input, issued.signature, low_s=issued.low_s):
-                break
-        else:
+        # The trust list says what a key signs with. The header may only agree.
+        signers = [
+            key
+            for key in candidates
+            if key.record.algorithm == issued.algorithm
+            and verify(key.loaded(), issued.signing_input, issued.signature, low_s=issued.low_s)
+        ]
+        if not signers:
             raise CheckFailed("bad_signature", "not signed by the issuer key that it names")
+        if len(signers) > 1:  # of an ECDSA signature a second key is easily computed; by chance there is none
+            raise CheckFailed("bad_signature", "several keys claim the signature")
+        key = signers[0]
         self.at = 5
         refusal = key.accepts(issued.issued_at)
         if refusal is not None:
@@ -161,6 +180,8 @@ class _Walk:
             raise CheckFailed("issuer_mismatch", "iss is not the issuer that the signing key belongs to")
         if issued.vct is not None and issued.vct != card_type(key.issuer.issuer):
             raise CheckFailed("wrong_type", "a credential of this issuer, and no social security card")
+        if not any(covers(code, issued.region) for code in key.issuer.regions):
+            raise CheckFailed("region_not_allowed", "the issuer may not sign for the region of this card")
         return key
 
     def _candidates(self, kid: str, trust: Trust | None) -> Sequence[TrustedKey]:

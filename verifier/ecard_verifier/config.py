@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -14,20 +15,45 @@ from ecard_card.errors import InvalidInput
 PREFIX: Final = "ECARD_VERIFIER_"
 TABLE: Final = "verifier"
 TOKENS_FILE: Final = "tokens.json"
-#: `ECARD_<NAME>` that belong to the whole house: the settings file, what callers of a service and test runs set.
-SHARED_NAMES: Final = frozenset({"config", "require_all", "token", "token_file"})
+#: `ECARD_<NAME>` that belong to the whole house: the settings files of services and of the signer, what callers of a
+#: service and test runs set.
+SHARED_NAMES: Final = frozenset({"config", "require_all", "signer_config", "token", "token_file"})
 _HOUSE: Final = "ECARD_"
 _DATA: Final = "verifier-data"
-#: Known here, used by whoever calls a verifier and not by the verifier itself.
-_FOREIGN: Final = frozenset({"url"})
+#: Known here, used by whoever calls a verifier or makes keys for it, and not by the verifier itself.
+_FOREIGN: Final = frozenset({"cache_seconds", "url"})
 _MAX_FILE: Final = 1 << 20
+#: Feeds followed by one verifier; each is a connection and a thread.
+MAX_ISSUERS: Final = 64
+
+
+class FetchStatuses(StrEnum):
+    """From where status lists of issuers that are not followed may be fetched: hosts on the trust list, and of them…"""
+
+    HTTPS = "https"
+    LOOPBACK = "loopback"  # also http, from this machine
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedIssuer:
+    """An issuer whose feed is followed: its base URL, the `iss` it signs as, and a token of role `verifier` there."""
+
+    url: str
+    issuer: str
+    feed_token: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("https://", "http://")):
+            raise InvalidInput("bad_setting", f"{PREFIX}ISSUER_URL is no http(s) URL")
 
 
 @dataclass(frozen=True, slots=True)
 class VerifierSettings:
     """Each is `ECARD_VERIFIER_<NAME>` in the environment or `<name>` in the table `[verifier]` of `ECARD_CONFIG`.
 
-    Either `bundle` (offline) or `issuer_url`, `feed_token` and `trust_root` (live) is needed.
+    Either `bundle` (offline), or `trust_root` and someone to follow (live) is needed: `issuer_url` and `feed_token`,
+    tables `[[verifier.issuers]]` of the settings file (`url`, `issuer`, `feed_token_file`), or both.
     `feed_token` is a secret: `..._FEED_TOKEN_FILE` names a file that holds it; it may not stand in the TOML file.
     """
 
@@ -36,22 +62,33 @@ class VerifierSettings:
     issuer_url: str = ""  # base URL; also the `iss` that is followed, unless `issuer` says otherwise
     issuer: str = ""
     feed_token: str = field(default="", repr=False)
-    trust_root: Path | None = None  # ecard-trust-root/1
+    trust_root: Path | None = None  # ecard-trust-root/2
     bundle: Path | None = None  # ecard-bundle/1
     audience: str | None = None
     minimum_assurance: ChipAssurance = ChipAssurance.DECLARED
     host: str = "127.0.0.1"
     port: int = 8002
+    issuers: tuple[FollowedIssuer, ...] = ()  # in the file only
+    fetch_statuses: FetchStatuses = FetchStatuses.HTTPS
 
     def __post_init__(self) -> None:
         if self.bundle is None:
-            for name in ("issuer_url", "feed_token", "trust_root"):
+            alone = ("issuer_url", "feed_token") if self.issuer_url or not self.issuers else ()
+            for name in (*alone, "trust_root"):
                 if not getattr(self, name):
                     raise InvalidInput("setting_missing", f"{PREFIX}{name.upper()} is needed (or {PREFIX}BUNDLE)")
-            if not self.issuer_url.startswith(("https://", "http://")):
-                raise InvalidInput("bad_setting", f"{PREFIX}ISSUER_URL is no http(s) URL")
+            names = [followed.issuer for followed in self.followed]
+            if len(names) > MAX_ISSUERS or len(set(names)) != len(names):
+                raise InvalidInput("bad_setting", f"{PREFIX}ISSUERS: too many, or one issuer twice")
         if not 0 <= self.port <= 65535:
             raise InvalidInput("bad_setting", f"{PREFIX}PORT is no port")
+
+    @property
+    def followed(self) -> tuple[FollowedIssuer, ...]:
+        """Everyone to follow; the issuer of the single settings first."""
+        if not self.issuer_url:
+            return self.issuers
+        return (FollowedIssuer(self.issuer_url, self.issuer or self.issuer_url, self.feed_token), *self.issuers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +97,7 @@ class EmbeddedSettings:
 
     audience: str | None = None
     minimum_assurance: ChipAssurance = ChipAssurance.DECLARED
+    fetch_statuses: FetchStatuses = FetchStatuses.HTTPS
 
 
 #: Every `ECARD_VERIFIER_<NAME>`, in lower case.
@@ -73,7 +111,9 @@ def load_embedded(environ: Mapping[str, str], issuer_names: Collection[str]) -> 
     lost = sorted(set(values) - {item.name for item in fields(EmbeddedSettings)} - _FOREIGN)
     if lost:
         raise InvalidInput("bad_setting", f"{PREFIX}{lost[0].upper()} is for a verifier by itself: `serve verifier`")
-    return EmbeddedSettings(_audience(values), _assurance(values))
+    return EmbeddedSettings(
+        _audience(values), _assurance(values), _fetch_statuses(values.get("fetch_statuses", "https"))
+    )
 
 
 def load_places(environ: Mapping[str, str], issuer_names: Collection[str]) -> tuple[Path, Path]:
@@ -103,7 +143,34 @@ def load_settings(environ: Mapping[str, str], issuer_names: Collection[str] = ()
         minimum_assurance=_assurance(values),
         host=str(values.get("host", "127.0.0.1")),
         port=_port(values.get("port", 8002)),
+        issuers=_issuers(values.get("issuers", [])),
+        fetch_statuses=_fetch_statuses(values.get("fetch_statuses", "https")),
     )
+
+
+def _issuers(value: object) -> tuple[FollowedIssuer, ...]:
+    """The tables `[[verifier.issuers]]`."""
+    if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
+        raise InvalidInput("bad_setting", f"{PREFIX}ISSUERS: tables [[verifier.issuers]] of the settings file only")
+    found = []
+    for table in value:
+        unknown = sorted(set(table) - {"url", "issuer", "feed_token_file"})
+        if unknown:
+            raise InvalidInput("unknown_setting", f"key {unknown[0][:60]} in [[verifier.issuers]] is no setting")
+        for name in ("url", "feed_token_file"):
+            if not isinstance(table.get(name), str) or not table[name]:
+                raise InvalidInput("setting_missing", f"{name} is needed in each [[verifier.issuers]]")
+        url = str(table["url"]).rstrip("/")
+        token = _read("feed_token_file", Path(table["feed_token_file"])).decode("ascii", "replace").strip()
+        found.append(FollowedIssuer(url, str(table.get("issuer") or url), token))
+    return tuple(found)
+
+
+def _fetch_statuses(value: object) -> FetchStatuses:
+    try:
+        return FetchStatuses(str(value))
+    except ValueError:
+        raise InvalidInput("bad_setting", f"{PREFIX}FETCH_STATUSES: want https, loopback or no") from None
 
 
 def _values(environ: Mapping[str, str], issuer_names: Collection[str]) -> dict[str, object]:

@@ -7,19 +7,22 @@ that the two cannot drift apart. `docs/formats/feed.md` has the wire format.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Protocol, TypeVar
 
 from ecard_card import cwt, jose
+from ecard_card.algorithm import Algorithm
 from ecard_card.errors import CheckFailed, InvalidInput
 from ecard_card.jose import CompactJws, UnsignedJws
 from ecard_card.status import CardChange, EcardStatus
 from ecard_keys.key import KeyPurpose
 from ecard_keys.status_uri import belongs_to
-from ecard_keys.trust import Trust
+from ecard_keys.trust.trust import DeniedKey, Trust
 from ecard_keys.verify import verify_jws
+from ecard_verifier.denials import foreign
 
 EVENT_TYPE: Final = "secevent+jwt"
 STREAM: Final = "0"
@@ -29,6 +32,7 @@ SKEW: Final = 60  # seconds by which clocks may differ
 FIRST: Final = "-"
 _PATH: Final = "/secevent/ecard/event-type/"
 _MAX_INTEGER: Final = 2**53 - 1
+_KID: Final = re.compile(r"[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,25 @@ class TrustListPublished:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyCompromised:
+    """A key of this issuer was stolen or lost: what it signed after `cut_off` (NumericDate; None: ever) is void.
+
+    `thumbprint` (RFC 7638, SHA-256) says which key; `kid` and `purpose` are for people. It needs no root's signature:
+    it can only take trust away.
+    """
+
+    kid: str
+    purpose: KeyPurpose
+    thumbprint: bytes
+    cut_off: int | None
+
+    @property
+    def denied(self) -> DeniedKey:
+        """What a trust source takes."""
+        return DeniedKey(self.thumbprint, self.cut_off)
+
+
+@dataclass(frozen=True, slots=True)
 class FeedBeat:
     """At `at` (NumericDate) the stream had no event beyond the beat's own `seq`. Not stored, not counted."""
 
@@ -70,12 +93,13 @@ class OtherEvent:
     name: str
 
 
-EventBody = CredentialIssued | StatusChanged | TrustListPublished | FeedBeat | OtherEvent
+EventBody = CredentialIssued | StatusChanged | TrustListPublished | KeyCompromised | FeedBeat | OtherEvent
 
 _NAMES: Final[Mapping[type, str]] = {
     CredentialIssued: "credential-issued",
     StatusChanged: "status-changed",
     TrustListPublished: "trust-list-published",
+    KeyCompromised: "key-compromised",
     FeedBeat: "feed-beat",
 }
 
@@ -84,7 +108,9 @@ _NAMES: Final[Mapping[type, str]] = {
 class FeedEvent:
     """One message of the feed. `status_uri` is its issuer's template, set by `verify_event`.
 
-    `previous` is the digest of the event before it; in a beat, of the event that it follows.
+    `previous` is the digest of the event before it; in a beat, of the event that it follows. `proven` is False, set
+    by `verify_event`, where the signature is that of a key stolen since: then only a later message under a good key,
+    chained onto this one, can vouch for it.
     """
 
     issuer: str
@@ -96,6 +122,7 @@ class FeedEvent:
     jws: CompactJws = field(repr=False, compare=False)
     stream: str = STREAM
     status_uri: str = ""
+    proven: bool = True
 
     @property
     def digest(self) -> str:
@@ -124,8 +151,9 @@ def draft_event(
     seq: int,
     previous: str,
     stream: str = STREAM,
+    algorithm: Algorithm = Algorithm.ES256,
 ) -> UnsignedJws:
-    """The unsigned SET of `body`: sign `signing_input` with an `event` key and `complete` it.
+    """The unsigned SET of `body`: sign `signing_input` with an `event` key of `algorithm` and `complete` it.
 
     `event_id` (`jti`) is new for each event; `issued_at` is a NumericDate; a beat's `seq` is the highest stored one.
     `previous` is `digest_of` the event before (for a beat: of event `seq`), `FIRST` where there is none.
@@ -139,7 +167,7 @@ def draft_event(
         "feed": {"stream": stream, "seq": seq, "prev": previous},
         "events": {issuer + _PATH + _name(body): _members(body)},
     }
-    header = {"alg": "ES256", "kid": kid, "typ": EVENT_TYPE}
+    header = {"alg": algorithm.value, "kid": kid, "typ": EVENT_TYPE}
     return UnsignedJws(jose.compact_signing_input(header, claims))
 
 
@@ -191,9 +219,12 @@ def parse_event(text: str) -> FeedEvent:
 def verify_event(text: str, trust: Trust | None, now: datetime) -> FeedEvent:
     """The event, once its signature, signer, time and subject hold. `now` is aware UTC.
 
+    A feed keeps what a key signed before it was stolen, and whoever reads it from the beginning must get past that:
+    such an event comes back as not `proven`. A beat by such a key is refused.
+
     Raises `InvalidInput` for its form; `CheckFailed` `trust_missing`, `trust_expired`, `unknown_key`,
-    `bad_signature`, the key's own reason, `issuer_mismatch`, `event_from_future`, `status_list_foreign`,
-    `key_wrong_purpose`.
+    `bad_signature`, the key's own reason, `issuer_mismatch` (also for the denial of another issuer's key),
+    `event_from_future`, `status_list_foreign`.
     """
     event = parse_event(text)
     seconds = int(now.timestamp())
@@ -204,13 +235,22 @@ def verify_event(text: str, trust: Trust | None, now: datetime) -> FeedEvent:
     candidates = trust.candidates(_text(event.jws.header.get("kid")), KeyPurpose.EVENT)
     if not candidates:
         raise CheckFailed("unknown_key", "no issuer on the trust list has this event key")
-    signer = next((key for key in candidates if verify_jws(event.jws, key.key)), None)
+    # The issuer's own key first: for a given signature another one is easily computed, and could be listed elsewhere.
+    signer = next(
+        (
+            key
+            for key in sorted(candidates, key=lambda key: key.issuer.issuer != event.issuer)
+            if key.record.algorithm == event.jws.algorithm and verify_jws(event.jws, key.loaded())
+        ),
+        None,
+    )
     if signer is None:
         raise CheckFailed("bad_signature", "the event is not signed by the key it names")
     body = event.body
     # A beat speaks of the present: it needs a key that may sign at `at`, whatever `iat` its signer wrote.
     refusal = signer.accepts(max(event.issued_at, body.at) if isinstance(body, FeedBeat) else event.issued_at)
-    if refusal is not None:
+    proven = refusal is None
+    if refusal is not None and (refusal != "key_compromised" or isinstance(body, FeedBeat)):
         raise CheckFailed(refusal, "the key may not have signed this event then")
     if event.issuer != signer.issuer.issuer:
         raise CheckFailed("issuer_mismatch", "iss is not the issuer that the signing key belongs to")
@@ -218,7 +258,9 @@ def verify_event(text: str, trust: Trust | None, now: datetime) -> FeedEvent:
         raise CheckFailed("event_from_future", "the event is dated ahead of our clock")
     if isinstance(body, StatusChanged) and not belongs_to(body.uri, signer.issuer.status_uri):
         raise CheckFailed("status_list_foreign", "the event speaks of a list that is not its signer's")
-    return replace(event, status_uri=signer.issuer.status_uri)
+    if isinstance(body, KeyCompromised) and foreign(body.thumbprint, event.issuer, trust.issuers):
+        raise CheckFailed("issuer_mismatch", "an issuer can deny its own keys only")
+    return replace(event, status_uri=signer.issuer.status_uri, proven=proven)
 
 
 def _name(body: EventBody) -> str:
@@ -234,6 +276,13 @@ def _members(body: EventBody) -> dict[str, object]:
             return {"status": int(status), "status_list": where, "card_event": change.value, "sequence": sequence}
         case TrustListPublished(version):
             return {"version": version}
+        case KeyCompromised(kid, purpose, thumbprint, cut_off):
+            named: dict[str, object] = {
+                "kid": kid,
+                "purpose": purpose.value,
+                "thumbprint": jose.b64url_encode(thumbprint),
+            }
+            return named if cut_off is None else {**named, "cut_off": cut_off}
         case FeedBeat(at):
             return {"at": at}
         case OtherEvent():
@@ -257,10 +306,26 @@ def _body(name: str, members: Mapping[str, object]) -> EventBody:
             return StatusChanged(status, uri, index, change, _whole(members.get("sequence")))
         case "trust-list-published":
             return TrustListPublished(_whole(members.get("version")))
+        case "key-compromised":
+            return _key_compromised(members)
         case "feed-beat":
             return FeedBeat(_whole(members.get("at")))
         case _:
             return OtherEvent(name)
+
+
+def _key_compromised(members: Mapping[str, object]) -> KeyCompromised:
+    kid = _text(members.get("kid"))
+    thumbprint = jose.b64url_decode(_text(members.get("thumbprint")))
+    if not _KID.fullmatch(kid) or len(thumbprint) != 32:
+        raise InvalidInput("bad_event", "want a kid of 8 hex digits and a SHA-256 thumbprint")
+    try:
+        purpose = KeyPurpose(_text(members.get("purpose")))
+    except ValueError:
+        raise InvalidInput("bad_event", "a purpose that does not exist") from None
+    # Only a missing cut-off means "everything": a member that cannot be read must not be taken for one.
+    cut_off = _whole(members["cut_off"]) if "cut_off" in members else None
+    return KeyCompromised(kid, purpose, thumbprint, cut_off)
 
 
 _T = TypeVar("_T")

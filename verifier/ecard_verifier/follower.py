@@ -11,13 +11,15 @@ from datetime import datetime
 from typing import Final
 
 from ecard_card.errors import CheckFailed, EcardError
-from ecard_verifier.feed import FeedBeat, FeedEvent, FeedSource, TrustListPublished, verify_event
+from ecard_verifier.feed import FeedBeat, FeedEvent, FeedSource, KeyCompromised, TrustListPublished, verify_event
 from ecard_verifier.mirror import Mirror
 from ecard_verifier.trust_source import TrustProvider
 
 LOGGER: Final = logging.getLogger("ecard.feed")
 FIRST_WAIT: Final = 0.05  # seconds
 LONGEST_WAIT: Final = 2.0
+#: Refusals of a message that a newer trust list may turn.
+_MAY_HAVE_CHANGED: Final = frozenset({"unknown_key", "key_not_active", "trust_missing", "trust_expired"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class Follower:
         self._tries = 0
 
     def start(self) -> None:
-        """Begin to follow. A follower starts once."""
+        """Begin to follow. A follower starts once. The keys that the mirror knows as denied are so from this moment."""
+        self._deny_known()
         self._thread = threading.Thread(target=self.run, name="ecard-feed", daemon=True)
         self._thread.start()
 
@@ -81,6 +84,7 @@ class Follower:
             heard, failure = False, self._last_error
             try:
                 heard = self._listen()
+                failure = self._last_error
             except EcardError as error:
                 heard, failure = self._connected, error.code
             except Exception as error:  # noqa: BLE001 - a thread that dies quietly would never come back
@@ -101,31 +105,49 @@ class Follower:
             for text in messages:
                 if self._stop.is_set():
                     break
-                event = self._verified(text)
+                event, before = self._verified(text), self._mirror.live
+                if event is None:
+                    continue
                 self._mirror.apply(event)
                 self._become(connected=True, error=self._last_error)
                 self._react(event)
+                if self._mirror.live and not before:
+                    self._deny_known()  # some may have waited for a message under a good key
         finally:
             if isinstance(messages, Generator):
                 messages.close()  # ends the connection now, not when the garbage is collected
         return self._connected
 
-    def _verified(self, text: str) -> FeedEvent:
+    def _verified(self, text: str) -> FeedEvent | None:
+        """The event; None for a beat by a key stolen since. The issuer's own past has some, and they say nothing."""
         try:
-            return verify_event(text, self._trust.current(), self._clock())
+            try:
+                return verify_event(text, self._trust.current(), self._clock())
+            except CheckFailed as error:
+                if error.code not in _MAY_HAVE_CHANGED or not self._trust.refresh():
+                    raise
+                return verify_event(text, self._trust.current(), self._clock())
         except CheckFailed as error:
-            if error.code not in ("unknown_key", "trust_missing", "trust_expired") or not self._trust.refresh():
+            if error.code != "key_compromised":
                 raise
-            return verify_event(text, self._trust.current(), self._clock())
+            self._become(connected=self._connected, error=error.code)
+            return None
 
     def _react(self, event: FeedEvent) -> None:
         if isinstance(event.body, TrustListPublished):
             self._trust.published(event.body.version)
+        elif isinstance(event.body, KeyCompromised) and event.proven:
+            self._trust.deny(event.issuer, (event.body.denied,))
         elif isinstance(event.body, FeedBeat):
             if self._mirror.live:
                 self._last_beat = event.body.at
                 self._become(connected=True, error=None)
             self._trust.maintain()
+
+    def _deny_known(self) -> None:
+        issuer = self._mirror.issuer
+        if issuer is not None and (denied := self._mirror.denied()):
+            self._trust.deny(issuer, denied)
 
     def _become(self, *, connected: bool, error: str | None) -> None:
         """Take on a state, and log it where it is another one."""

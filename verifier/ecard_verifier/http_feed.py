@@ -10,6 +10,7 @@ import httpx2
 
 from ecard_card.errors import Unavailable
 from ecard_verifier.feed import MAX_EVENT
+from ecard_verifier.http_deadline import Deadline
 
 #: Bytes of one line and of one message: a JWS and the field's name.
 MAX_LINE: Final = MAX_EVENT + 64
@@ -49,11 +50,19 @@ class HttpFeed:
         """See `FeedSource.events`. The connection closes with the iterator."""
         try:
             with (
+                Deadline(self._longest_silence) as deadline,
                 httpx2.Client(
                     timeout=self._timeout, follow_redirects=False, trust_env=False, transport=self._transport
                 ) as client,
-                client.stream("GET", self._url, params={"since": since}, headers=self._headers) as response,
+                client.stream(
+                    "GET",
+                    self._url,
+                    params={"since": since},
+                    headers=self._headers,
+                    extensions=deadline.extensions,
+                ) as response,
             ):
+                deadline.met()
                 if response.status_code != 200:
                     raise Unavailable("feed_unavailable", f"the feed answered {response.status_code}")
                 media = response.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -17,7 +17,17 @@ from ecard_card import cwt
 from ecard_card.errors import CheckFailed, InvalidInput, Unavailable
 from ecard_card.status import EcardStatus
 from ecard_keys.status_uri import belongs_to
-from ecard_verifier.feed import FIRST, SKEW, STREAM, CredentialIssued, FeedBeat, FeedEvent, StatusChanged
+from ecard_keys.trust.trust import DeniedKey
+from ecard_verifier.feed import (
+    FIRST,
+    SKEW,
+    STREAM,
+    CredentialIssued,
+    FeedBeat,
+    FeedEvent,
+    KeyCompromised,
+    StatusChanged,
+)
 from ecard_verifier.statuses import StatusReading
 
 #: Entries of one status list; an index at or beyond it is nobody's.
@@ -33,6 +43,9 @@ CREATE TABLE IF NOT EXISTS status (
     list INTEGER NOT NULL, idx INTEGER NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (list, idx)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS credential (id BLOB PRIMARY KEY, cwt BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS denied_key (
+    thumbprint BLOB NOT NULL, cut_off INTEGER NOT NULL, proven INTEGER NOT NULL, PRIMARY KEY (thumbprint, cut_off)
+) WITHOUT ROWID;
 """
 
 
@@ -63,6 +76,16 @@ class Mirror:
             self._beaten = bool(row[5])
 
     @property
+    def issuer(self) -> str | None:
+        """Whose feed this is; None before the first event of one that takes any."""
+        return self._issuer
+
+    @property
+    def template(self) -> str:
+        """The issuer's `status_uri`; empty before the first event."""
+        return self._template
+
+    @property
     def position(self) -> int:
         """`seq` of the last event folded in; 0 before the first."""
         return self._position
@@ -76,6 +99,14 @@ class Mirror:
     def live(self) -> bool:
         """Whether the last thing heard on a standing connection was a beat that the mirror has reached."""
         return self._live
+
+    def denied(self) -> tuple[DeniedKey, ...]:
+        """The keys that the issuer has denied, each with the strictest word on it."""
+        with self._lock, _wrapped():
+            rows = self._db.execute(
+                "SELECT thumbprint, MIN(cut_off) FROM denied_key WHERE proven GROUP BY thumbprint"
+            ).fetchall()
+        return tuple(DeniedKey(bytes(thumbprint), cut_off or None) for thumbprint, cut_off in rows)
 
     def disconnected(self) -> None:
         """The feed is no longer heard: what the mirror does not know may exist all the same."""
@@ -103,8 +134,10 @@ class Mirror:
             # Whoever has an old key can still write old dates: nothing new may be dated before what is known.
             if event.issued_at + SKEW < self._as_of:
                 raise CheckFailed("feed_rolled_back", "an event dated before the time as of which all is known")
-            # Only a beat says as of when all is known: an older change may still be on its way.
-            self._save(event, event.seq, event.digest, self._as_of, self._beaten)
+            # Only a beat says as of when all is known: an older change may still be on its way. After an event by a
+            # key stolen since, nothing is known until a beat under a good key has named it as its past.
+            self._live = self._live and event.proven
+            self._save(event, event.seq, event.digest, self._as_of, self._beaten and event.proven)
             return True
 
     def _beat(self, event: FeedEvent, at: int) -> bool:
@@ -150,6 +183,14 @@ class Mirror:
                 self._db.execute(
                     "INSERT OR REPLACE INTO credential VALUES (?, ?)", (cwt.parse(data).credential_id, data)
                 )
+            elif isinstance(event.body, KeyCompromised):
+                self._db.execute(
+                    "INSERT INTO denied_key VALUES (?, ?, ?)"
+                    " ON CONFLICT DO UPDATE SET proven = proven OR excluded.proven",
+                    (event.body.thumbprint, event.body.cut_off or 0, event.proven),
+                )
+            elif isinstance(event.body, FeedBeat) and not self._beaten:
+                self._db.execute("UPDATE denied_key SET proven = 1")
             self._db.execute(
                 "INSERT OR REPLACE INTO fold VALUES (1, ?, ?, ?, ?, ?, ?)",
                 (event.issuer, event.status_uri, position, last, as_of, beaten),

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ecard_card import cwt, jose, sd_jwt
+from ecard_card.algorithm import Algorithm
 from ecard_card.card import ChipAssurance
 from ecard_card.errors import CheckFailed, InvalidInput
+from ecard_card.region import is_region
 from ecard_qr import payload
 from ecard_qr.frame import OfflineFrame, OnlineFrame
 from ecard_verifier.statuses import CredentialSource
@@ -26,6 +28,7 @@ class Issued:
     """What the issuer signed, whatever the format."""
 
     kid: str
+    algorithm: Algorithm  # that the header claims
     signing_input: bytes
     signature: bytes
     low_s: bool  # our own formats are not malleable; JOSE's ECDSA is
@@ -35,6 +38,8 @@ class Issued:
     not_before: int
     expires_at: int
     device_key: bytes
+    device_algorithm: Algorithm
+    region: str
     status_uri: str | None  # None: `status_list` under the issuer's template (CWT)
     status_list: int | None
     status_index: int
@@ -45,8 +50,12 @@ class Issued:
 
 @dataclass(slots=True)
 class Shown:
-    """What the holder's device signed over it. `instance` tells two showings of one credential apart."""
+    """What the holder's device signed over it. `instance` tells two showings of one credential apart.
 
+    `algorithm` is what its header claims; None for a short code, which has no header.
+    """
+
+    algorithm: Algorithm | None
     signing_input: bytes
     signature: bytes
     low_s: bool
@@ -81,7 +90,9 @@ def read(text: str, credentials: CredentialSource | None) -> tuple[Shown, bytes 
 def _from_frame(frame: OfflineFrame | OnlineFrame, audience: str | None) -> Shown:
     instance = frame.issued_at.to_bytes(8, "big") + frame.nonce
     named = frame.credential_id if isinstance(frame, OnlineFrame) else None
-    return Shown(frame.signing_input, frame.signature, True, frame.issued_at, audience, None, instance, named)
+    algorithm = frame.algorithm if isinstance(frame, OfflineFrame) else None
+    issued_at = frame.issued_at
+    return Shown(algorithm, frame.signing_input, frame.signature, True, issued_at, audience, None, instance, named)
 
 
 def _read_sd_jwt(text: str) -> tuple[Shown, sd_jwt.SdJwt]:
@@ -91,6 +102,7 @@ def _read_sd_jwt(text: str) -> tuple[Shown, sd_jwt.SdJwt]:
     binding = sd_jwt.parse_key_binding(token)
     instance = hashlib.sha256(binding.jws.signing_input).digest()
     shown = Shown(
+        binding.jws.algorithm,
         binding.jws.signing_input,
         binding.jws.signature,
         False,
@@ -111,6 +123,7 @@ def _read_cwt(data: bytes) -> Issued:
     token = cwt.parse(data)
     return Issued(
         kid=token.kid.hex(),
+        algorithm=token.algorithm,
         signing_input=token.signing_input,
         signature=token.signature,
         low_s=True,
@@ -120,6 +133,8 @@ def _read_cwt(data: bytes) -> Issued:
         not_before=token.issued_at,
         expires_at=token.expires_at,
         device_key=token.device_key,
+        device_algorithm=token.device_algorithm,
+        region=token.region,
         status_uri=None,
         status_list=token.status_list,
         status_index=token.status_index,
@@ -139,8 +154,13 @@ def _read_sd_jwt_vc(token: sd_jwt.SdJwt) -> Issued:
         issuer, vct, kid, uri = body["iss"], body["vct"], token.header["kid"], reference["uri"]
         if not (isinstance(issuer, str) and isinstance(vct, str) and isinstance(kid, str) and isinstance(uri, str)):
             raise InvalidInput("bad_sd_jwt", "iss, vct, kid and status uri are texts")
+        region = body[sd_jwt.CLAIM_REGION]
+        if not (isinstance(region, str) and is_region(region)):
+            raise InvalidInput("bad_sd_jwt", "the region of issue is six digits")
+        device_algorithm, device_key = jose.parse_jwk(_object(body["cnf"])["jwk"])
         return Issued(
             kid=kid,
+            algorithm=token.issuer_jws.algorithm,
             signing_input=token.issuer_jws.signing_input,
             signature=token.issuer_jws.signature,
             low_s=False,
@@ -149,7 +169,9 @@ def _read_sd_jwt_vc(token: sd_jwt.SdJwt) -> Issued:
             issued_at=_numeric(body["iat"]),
             not_before=_numeric(body.get("nbf", body["iat"])),
             expires_at=_numeric(body["exp"]),
-            device_key=jose.parse_public_jwk(_object(body["cnf"])["jwk"]),
+            device_key=device_key,
+            device_algorithm=device_algorithm,
+            region=region,
             status_uri=uri,
             status_list=None,
             status_index=_numeric(reference["idx"]),

@@ -14,7 +14,7 @@ from ecard_card.status_list import StatusList
 from ecard_card.status_token import StatusToken
 from ecard_keys.key import KeyPurpose
 from ecard_keys.status_uri import belongs_to
-from ecard_keys.trust import Trust
+from ecard_keys.trust.trust import Trust
 from ecard_keys.verify import verify
 
 
@@ -98,13 +98,20 @@ def accept_status_token(token: str | bytes, trust: Trust, now: datetime, *, skew
 
     Token Status List draft-21, section 8.3. Raises `InvalidInput` for its form, `CheckFailed` with
     `unknown_key`, `bad_signature`, `status_list_foreign`, `status_list_future`, `status_expired` or the
-    key's own reason.
+    key's own reason; `Unavailable` `algorithm_unavailable`.
     """
     sealed = status_token.sealed_jwt(token) if isinstance(token, str) else status_token.sealed_cwt(token)
     candidates = trust.candidates(sealed.kid, KeyPurpose.STATUS)
     if not candidates:
         raise CheckFailed("unknown_key", "no status key with this kid")
-    signer = next((key for key in candidates if verify(key.key, sealed.signing_input, sealed.signature)), None)
+    signer = next(
+        (
+            key
+            for key in candidates
+            if key.record.algorithm == sealed.algorithm and verify(key.loaded(), sealed.signing_input, sealed.signature)
+        ),
+        None,
+    )
     if signer is None:
         raise CheckFailed("bad_signature", "the status list is not signed by the key it names")
     parsed = sealed.open()

@@ -1,36 +1,44 @@
 """Where a running verifier has its trust list from, and when it asks for a newer one.
 
-It asks when the feed says that one was published, when half of the list's life is over, and when a key is unknown;
-never twice at once, and after a failure or for an unknown key not again within ten seconds. A failed attempt keeps
-the last good list until that list's own expiry.
+It asks when the feed says that one was published, an hour after it last asked or when half of the list's life is
+over, and when a key is unknown; never twice at once, and after a failure or for an unknown key not again within ten
+seconds. A failed attempt keeps the last good list until that list's own expiry, and its code stands in `state`. A
+list under a newer root than ours makes it walk the chain of roots. Keys that an issuer has denied stay denied.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-import httpx2
+from ecard_card.errors import CheckFailed, EcardError
+from ecard_keys.trust.root_chain import open_root
+from ecard_keys.trust.trust import DeniedKey, Trust
+from ecard_keys.trust.trust_list import TrustList, TrustRoot, open_trust_list
+from ecard_verifier.denials import Denials
+from ecard_verifier.trust_cache import TrustCache
+from ecard_verifier.trust_hosts import HttpTrustList, TrustHost
 
-from ecard_card.errors import CheckFailed, EcardError, Unavailable
-from ecard_keys.trust import Trust
-from ecard_keys.trust_list import TrustList, TrustRoot, open_trust_list
-
-MAX_DOCUMENT: Final = 4 << 20
 COOL_DOWN: Final = 10.0  # seconds between two attempts
-LONGEST_FETCH: Final = 10.0  # seconds for a whole document: a host that drips would hold up the verifier
 FIRST_COOL_DOWN: Final = 0.5  # the same while there is no list at all
+REFRESH_AFTER: Final = 3600.0  # seconds after which the list is asked for again, whatever its life
+LONGEST_WAIT: Final = 2.0  # seconds that one waits for another's attempt
+SHORTEST_WAIT: Final = 0.02  # the same where that attempt is old already; enough for one to begin
+MOST_STEPS: Final = 32  # roots walked in one attempt: each is two requests and some signatures
+
+__all__ = ["FixedTrust", "HttpTrustList", "TrustProvider", "TrustSource", "TrustState"]
 
 
 class TrustProvider(Protocol):
-    """Whom to believe now, and three hints that there may be something newer. No method raises."""
+    """Whom to believe now, three hints that there may be something newer, and one that takes trust away.
+
+    No method raises.
+    """
 
     def current(self) -> Trust | None:
         """The newest list accepted, also when it has expired since: whoever uses it looks at the time."""
@@ -48,12 +56,17 @@ class TrustProvider(Protocol):
         """Called often: asks when the list is old, or missing."""
         ...
 
+    def deny(self, issuer: str, keys: Collection[DeniedKey]) -> None:
+        """`issuer` says that these keys of its own were stolen. Holds at once, and for every later list."""
+        ...
+
 
 class FixedTrust:
     """A trust list that nobody renews: from an offline bundle, or in a test."""
 
     def __init__(self, trust: Trust | None) -> None:
         self._trust = trust
+        self._denials = Denials()
 
     def current(self) -> Trust | None:
         return self._trust
@@ -67,143 +80,194 @@ class FixedTrust:
     def maintain(self) -> None:
         """Nothing to ask."""
 
+    def deny(self, issuer: str, keys: Collection[DeniedKey]) -> None:
+        self._denials.add(issuer, keys)
+        if self._trust is not None:
+            self._trust = self._trust.denying(self._denials.against(self._trust.issuers))
 
-class HttpTrustList:
-    """Fetches `{issuer}/.well-known/ecard-trust-list`: bytes, or None when the server says they are unchanged.
 
-    Raises `Unavailable` `trust_unavailable`. Redirects are not followed.
-    """
+@dataclass(frozen=True, slots=True)
+class TrustState:
+    """What an operator wants to see of trust. `age` is in whole seconds since a host last confirmed the list, None if
+    none has since the start; `last_error` is the code of the last attempt's failure, None after a success."""
 
-    def __init__(self, url: str, *, timeout: float = 3, transport: httpx2.BaseTransport | None = None) -> None:
-        self._url, self._timeout, self._transport = url, timeout, transport
-        self._etag: str | None = None
-
-    def __call__(self) -> bytes | None:
-        headers = {"Accept": "application/jose+json", "Accept-Encoding": "identity"}
-        deadline = time.monotonic() + LONGEST_FETCH
-        if self._etag:
-            headers["If-None-Match"] = self._etag
-        try:
-            with (
-                httpx2.Client(
-                    timeout=self._timeout, follow_redirects=False, trust_env=False, transport=self._transport
-                ) as client,
-                client.stream("GET", self._url, headers=headers) as response,
-            ):
-                if response.status_code == 304:
-                    return None
-                if response.status_code != 200:
-                    raise Unavailable("trust_unavailable", f"the trust list's host answered {response.status_code}")
-                document = bytearray()
-                for chunk in response.iter_raw():
-                    document += chunk
-                    if len(document) > MAX_DOCUMENT:
-                        raise Unavailable("trust_unavailable", "the trust list is too long")
-                    if time.monotonic() > deadline:
-                        raise Unavailable("trust_unavailable", "the trust list's host is too slow")
-                self._etag = response.headers.get("etag")
-                return bytes(document)
-        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
-            raise Unavailable("trust_unavailable", f"no trust list: {type(error).__name__}") from None
-
-    def forget(self) -> None:
-        """Ask for the whole document next time: the last one was not accepted."""
-        self._etag = None
+    version: int | None
+    root_version: int
+    age: int | None
+    last_error: str | None
 
 
 class TrustSource:
-    """A `TrustProvider` that pins `root` and asks `fetch`; keeps the last good document in the file `cache`, if any.
+    """A `TrustProvider` that pins `root` and asks one or several hosts in turn; keeps the last good list in `cache`.
 
-    `last_error` is the code of the last failure, None after a success.
+    A host is a `TrustHost`, or just what gives the list. `background` makes `maintain` ask in a thread of its own:
+    whoever calls it has other things to do than to wait for a slow host. Safe from several threads.
     """
 
     def __init__(
         self,
         root: TrustRoot,
-        fetch: Callable[[], bytes | None],
+        hosts: Callable[[], bytes | None] | Sequence[Callable[[], bytes | None]],
         clock: Callable[[], datetime],
         *,
         cache: Path | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        refresh_after: float = REFRESH_AFTER,
+        background: bool = False,
     ) -> None:
-        self._root, self._fetch, self._clock, self._cache, self._monotonic = root, fetch, clock, cache, monotonic
-        self._flight = threading.Lock()
+        self._hosts = tuple(hosts) if isinstance(hosts, Sequence) else (hosts,)
+        self._clock, self._monotonic = clock, monotonic
+        self._refresh_after, self._background = refresh_after, background
+        self._cache = None if cache is None else TrustCache(cache)
+        self._flight = threading.Lock()  # one attempt at a time; may be held for seconds
+        self._held = threading.Lock()  # what is known; never held while waiting for anything
+        self._root, self._walked = root, list[bytes]()
         self._list: TrustList | None = None
         self._trust: Trust | None = None
+        self._denials = Denials()
         self._wanted = 0
         self._asked_at: float | None = None
+        self._confirmed_at: float | None = None
         self.last_error: str | None = None
-        if cache is not None and cache.exists():
-            try:
-                self._accept(cache.read_bytes())
-            except (EcardError, OSError) as error:
-                self.last_error = error.code if isinstance(error, EcardError) else "trust_unavailable"
-                self._remember(cache)
+        if self._cache is not None:
+            self._recall(self._cache)
+
+    @property
+    def state(self) -> TrustState:
+        confirmed, trust = self._confirmed_at, self._trust
+        age = None if confirmed is None else int(self._monotonic() - confirmed)
+        return TrustState(None if trust is None else trust.version, self._root.version, age, self.last_error)
 
     def current(self) -> Trust | None:
         return self._trust
 
     def refresh(self) -> bool:
-        return self._ask(forced=False)
-
-    def published(self, version: int) -> None:
-        self._wanted = max(self._wanted, version)
-        if self._trust is None or self._trust.version < version:
-            self._ask(forced=True)
-
-    def maintain(self) -> None:
-        trust = self._trust
-        if trust is not None and trust.version >= self._wanted:
-            middle = trust.issued_at + (trust.expires_at - trust.issued_at) // 2
-            if self._clock().timestamp() < middle:
-                return
-        self._ask(forced=False)
-
-    def _ask(self, *, forced: bool) -> bool:
-        """One attempt, unless one is under way or was made too recently."""
-        if not self._flight.acquire(blocking=forced):
+        """See `TrustProvider.refresh`. Who comes while another asks waits for that answer, until `LONGEST_WAIT` after
+        the question: a host that is slow shall not hold up every check that names an unknown key."""
+        before = self._trust
+        if not (self._flight.acquire(timeout=SHORTEST_WAIT) or self._flight.acquire(timeout=self._patience())):
             return False
         try:
-            moment = self._monotonic()
-            pause = FIRST_COOL_DOWN if self._trust is None or forced else COOL_DOWN
-            recent = self._asked_at is not None and moment - self._asked_at < pause
-            if recent and not (forced and self.last_error is None):
-                return False
-            self._asked_at = moment
-            before = self._trust
-            document = self._fetch()
-            if document is not None:
-                self._accept(document)
-                self._keep(document)
-            self.last_error = None
-            return self._trust is not before
-        except EcardError as error:
-            self.last_error = error.code
-            if isinstance(error, CheckFailed) and isinstance(self._fetch, HttpTrustList):
-                self._fetch.forget()
-            return False
+            return self._trust is not before or self._attempt(forced=False)
         finally:
             self._flight.release()
 
-    def _accept(self, document: bytes) -> None:
-        opened = open_trust_list(document, self._root, now=int(self._clock().timestamp()), known=self._list)
-        if self._trust is None or self._list is None or opened.digest != self._list.digest:
-            self._list, self._trust = opened, Trust.of(opened)
+    def _patience(self) -> float:
+        """How many seconds the question that is under way is still waited for."""
+        gone = 0.0 if self._asked_at is None else self._monotonic() - self._asked_at
+        return max(0.0, LONGEST_WAIT - gone)
 
-    def _remember(self, cache: Path) -> None:
-        """A list that has expired is not believed, and still bars every older one."""
-        with contextlib.suppress(EcardError, OSError):
-            self._list = open_trust_list(cache.read_bytes(), self._root, now=None)
+    def published(self, version: int) -> None:
+        # Who announces lists that never come is asked after every half second, and not as often as it announces.
+        outstanding = self._trust is not None and self._trust.version < self._wanted
+        self._wanted = max(self._wanted, version)
+        if self._trust is None or self._trust.version < version:
+            with self._flight:
+                if self._trust is None or self._trust.version < version:
+                    self._attempt(forced=True, at_once=self.last_error is None and not outstanding)
 
-    def _keep(self, document: bytes) -> None:
-        if self._cache is None:
+    def maintain(self) -> None:
+        if not self._due() or self._cooling(forced=False):
             return
-        with contextlib.suppress(OSError):  # the next start asks again
-            handle, name = tempfile.mkstemp(dir=self._cache.parent)
+        if self._background and self._trust is not None:
+            threading.Thread(target=self._maintain, name="ecard-trust", daemon=True).start()
+        else:
+            self._maintain()
+
+    def deny(self, issuer: str, keys: Collection[DeniedKey]) -> None:
+        with self._held:
+            if self._denials.add(issuer, keys) and self._trust is not None:
+                self._trust = self._trust.denying(self._denials.against(self._trust.issuers))
+
+    def _maintain(self) -> None:
+        if self._flight.acquire(blocking=False):
             try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(document)
-                os.replace(name, self._cache)
-            except OSError:
-                os.unlink(name)
-                raise
+                self._attempt(forced=False)
+            finally:
+                self._flight.release()
+
+    def _due(self) -> bool:
+        trust = self._trust
+        if trust is None or trust.version < self._wanted or self._confirmed_at is None:
+            return True
+        middle = trust.issued_at + (trust.expires_at - trust.issued_at) // 2
+        return self._clock().timestamp() >= middle or self._monotonic() - self._confirmed_at >= self._refresh_after
+
+    def _cooling(self, *, forced: bool) -> bool:
+        """Whether the last attempt is too recent; half a second is enough for a list that was just announced."""
+        if self._asked_at is None:
+            return False
+        pause = FIRST_COOL_DOWN if self._trust is None or forced else COOL_DOWN
+        return self._monotonic() - self._asked_at < pause
+
+    def _attempt(self, *, forced: bool, at_once: bool = False) -> bool:
+        """Ask the hosts in turn until one has the list that is wanted. True if there is a newer one now. `at_once`: the
+        last list announced was there, so this one will be."""
+        if self._cooling(forced=forced) and not at_once:
+            return False
+        self._asked_at = self._monotonic()  # a failure counts too
+        before, confirmed, failure = self._trust, False, None
+        for host in self._hosts:
+            try:
+                self._ask(host)
+            except EcardError as error:
+                failure = failure or error.code
+                if isinstance(host, TrustHost):
+                    host.forget()  # else it would say "unchanged" of what was never taken
+                continue
+            confirmed = True
+            if self._trust is not None and self._trust.version >= self._wanted:
+                break  # else this host does not have it yet; another may
+        if confirmed:
+            self._confirmed_at, failure = self._monotonic(), None
+        self.last_error = failure
+        return self._trust is not before
+
+    def _ask(self, host: Callable[[], bytes | None]) -> None:
+        document = host()
+        if document is not None:
+            self._accept(document, host)
+            if self._cache is not None:
+                self._cache.keep(document, self._walked)
+                self._walked.clear()
+
+    def _accept(self, document: bytes, host: Callable[[], bytes | None]) -> None:
+        for step in range(MOST_STEPS + 1):
+            try:
+                opened = open_trust_list(document, self._root, now=int(self._clock().timestamp()), known=self._list)
+                break
+            except CheckFailed as error:
+                if error.code != "trust_root_outdated" or not isinstance(host, TrustHost) or step == MOST_STEPS:
+                    raise
+            link = host.root(self._root.version + 1)
+            self._root = open_root(link, self._root)
+            self._walked.append(link)
+        if self._trust is None or self._list is None or opened.digest != self._list.digest:
+            self._take(opened)
+
+    def _take(self, opened: TrustList) -> None:
+        with self._held:
+            self._list, self._trust = opened, Trust.of(opened, self._denials.against(opened.issuers))
+
+    def _recall(self, cache: TrustCache) -> None:
+        """Begin with what was kept. A list that has expired is not believed, and still bars every older one."""
+        try:
+            document = cache.document()
+            chain = cache.chain(self._root)
+            self._root = chain[-1]
+            if document is None:
+                return
+            for root in reversed(chain):  # a list that came before the newest root stands until its successor comes
+                try:
+                    self._list = open_trust_list(document, root, now=None)
+                    break
+                except CheckFailed as error:
+                    self.last_error = error.code
+            else:
+                return
+            self._take(open_trust_list(document, root, now=int(self._clock().timestamp())))
+            self.last_error = None
+        except EcardError as error:
+            self.last_error = error.code
+        except OSError:
+            self.last_error = "trust_unavailable"

@@ -39,6 +39,7 @@ OUTCOMES: Mapping[str, Outcome] = MappingProxyType(
         "clock_behind": Outcome.UNDECIDED,
         "needs_online": Outcome.UNDECIDED,
         "mirror_behind": Outcome.UNDECIDED,
+        "algorithm_unavailable": Outcome.UNDECIDED,
     }
 )
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ecard_card.errors import InvalidInput
+from ecard_card.errors import InvalidInput, NotAllowed, NotAuthenticated
 
 if TYPE_CHECKING:  # commands load these when they run: `ecard --help` passes through here too
     from pydantic import BaseModel
@@ -34,21 +34,22 @@ def add_options(
 
 @contextmanager
 def opened(args: argparse.Namespace, *, create: bool = False) -> Iterator[Issuer]:
-    """The issuer of the settings, not started: a running service notices what is done to its register.
+    """The issuer of the settings, or the one hosted beside it whose directory `--data-dir` names; not started: a
+    running service notices what is done to its register.
 
     Only `create` makes an authority; else a directory without one is `NotFound` `no_authority`. What is written
     meanwhile (keys, databases and their logs) is for this user only.
     """
-    from ecard_issuer.assembly import build
     from ecard_issuer.config import load
+    from ecard_issuer.deployment import opened_at
 
     before = os.umask(0o077)
     try:
-        issuer = build(load(data_dir=args.data_dir), create=create, say=talk)
+        deployment = opened_at(load(), args.data_dir, create=create, say=talk)
         try:
-            yield issuer
+            yield deployment.main
         finally:
-            issuer.close()
+            deployment.close()
     finally:
         os.umask(before)
 
@@ -58,6 +59,30 @@ def first_operator(issuer: Issuer) -> None:
     first = issuer.operators.first(issuer.clock())
     if first is not None:
         talk(f"Operator token, shown this once: {first.token}")
+
+
+def actor_of(args: argparse.Namespace, issuer: Issuer) -> str:
+    """Who runs this command: the name of the operator whose token is in `ECARD_TOKEN` or the file `ECARD_TOKEN_FILE`.
+
+    Raises `NotAuthenticated` `operator_token_needed` without a token that is known and not revoked, `NotAllowed`
+    `not_allowed` for a caller of another role. Where four eyes are switched off and no token is given it is whoever
+    may read the keys of this machine: `local admin`.
+    """
+    from ecard_verifier.callers import Role
+
+    path = os.environ.get("ECARD_TOKEN_FILE")
+    try:
+        token = Path(path).read_text(encoding="ascii") if path else os.environ.get("ECARD_TOKEN", "")
+    except (OSError, ValueError):
+        raise NotAuthenticated("operator_token_needed", "the file of ECARD_TOKEN_FILE cannot be read") from None
+    if not token.strip() and issuer.approvals.needed == 0:
+        return "local admin"
+    known = issuer.operators.find(token.strip())
+    if known is None:
+        raise NotAuthenticated("operator_token_needed", "set ECARD_TOKEN or ECARD_TOKEN_FILE to an operator's token")
+    if known.role != Role.OPERATOR:
+        raise NotAllowed("not_allowed", f"a caller of role {known.role} may not do this")
+    return known.name
 
 
 def talk(line: str) -> None:

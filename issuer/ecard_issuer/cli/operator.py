@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-from ecard_issuer.cli.common import add_options, opened, show, talk
+from ecard_issuer.cli.common import actor_of, add_options, opened, show, talk
 from ecard_verifier.callers import Role
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `operator` with its three commands."""
-    operator = subparsers.add_parser("operator", help="make, list and revoke callers of the services")
+    operator = subparsers.add_parser(
+        "operator",
+        help="make, list and revoke callers of the services",
+        description="Once there are enough operators to agree with each other, making or revoking one takes the"
+        " approval of another: then say who you are by ECARD_TOKEN or ECARD_TOKEN_FILE.",
+    )
     commands = operator.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add = commands.add_parser("add", help="a new caller; the token is shown this once")
     add.add_argument("name", metavar="NAME", help="who it is; a second token under one name is allowed")
@@ -31,7 +36,9 @@ def _add(args: argparse.Namespace) -> int:
     from ecard_issuer.answers import new_operator_answer
 
     with opened(args) as issuer:
-        made = issuer.operators.add(args.name, Role(args.role), issuer.clock())
+        role = Role(args.role)
+        actor = actor_of(args, issuer) if issuer.operators.guarded(role) else ""
+        made = issuer.operators.add(args.name, role, issuer.clock(), actor=actor)
         show(args, new_operator_answer(made), made.token)
         talk("The token is stored as a hash only and cannot be shown again.")
     return 0
@@ -49,6 +56,8 @@ def _list(args: argparse.Namespace) -> int:
 
 def _revoke(args: argparse.Namespace) -> int:
     with opened(args) as issuer:
-        count = issuer.operators.revoke(args.name, issuer.clock())
+        roles = {Role(row.role) for row in issuer.operators.all() if row.name == args.name and row.revoked_at is None}
+        actor = actor_of(args, issuer) if any(map(issuer.operators.guarded, roles)) else ""
+        count = issuer.operators.revoke(args.name, issuer.clock(), actor=actor)
         show(args, {"name": args.name, "revoked": count})
     return 0

@@ -7,29 +7,32 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from threading import Event, Thread
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from ecard_card.errors import InvalidInput
-from ecard_issuer.assembly import Issuer, build
+from ecard_issuer.assembly import Issuer
 from ecard_issuer.cli.caller import new_token
 from ecard_issuer.cli.common import first_operator, show, talk
 from ecard_issuer.cli.connections import BACKLOG, Connection, listening, most_connections
-from ecard_issuer.config import NAMES, load
+from ecard_issuer.config import NAMES, IssuerSettings, load
 from ecard_issuer.data_dir import DataDir
-from ecard_issuer.web.app import create_app
-from ecard_issuer.web.embedded import embed
+from ecard_issuer.deployment import build_all
+from ecard_issuer.web.embedded import embed_all, issuers_app
+from ecard_issuer.web.management import management_app
 from ecard_verifier.callers import Caller, Role
 from ecard_verifier.config import TOKENS_FILE, VerifierSettings, load_embedded, load_settings
 from ecard_verifier.web.assemble import assemble
 from ecard_verifier.web.auth import CallerFile
 
 _GRACE_SECONDS = 3
+_WATCHERS = 16  # who ask the management port at one time
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,27 +47,51 @@ def _serve_issuer(args: argparse.Namespace) -> int:
     settings = load(data_dir=args.data_dir, host=args.host, port=args.port)
     beside = load_embedded(os.environ, NAMES) if args.service is None else None
     with listening(settings.host, settings.port) as listener:
-        issuer = build(settings.having(port=listener.getsockname()[1]), serve=True, say=talk)
-        first_operator(issuer)
+        deployment = build_all(settings.having(port=listener.getsockname()[1]), serve=True, say=talk)
+        for issuer in deployment.issuers:
+            first_operator(issuer)
         if beside is None:
-            app, what = _issuer_app(issuer), "issuer"
+            app, what = issuers_app(deployment), "issuer"
         else:
-            app, what = embed(issuer, beside).app, "issuer and verifier"
-        _announce(args, what, listener, issuer.identity.issuer)
-        _serve(app, listener, before_exit=issuer.hub.close)
+            app, what = embed_all(deployment, beside).app, "issuer and verifier"
+        with _management(settings, deployment.issuers) as started:
+            _announce(args, what, listener, deployment.main.identity.issuer)
+            for hosted in deployment.issuers[1:]:
+                talk(f"Also issuer {hosted.identity.issuer}, by requests for that host")
+            _serve(app, listener, before_exit=deployment.end_feeds, started=started)
     return 0
 
 
-def _issuer_app(issuer: Issuer) -> FastAPI:
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        issuer.start()
+@contextmanager
+def _management(settings: IssuerSettings, issuers: Sequence[Issuer]) -> Iterator[Event]:
+    """Health and metrics on a port of their own while the block runs, if the settings want them; set the event when
+    the service has started."""
+    started = Event()
+    if settings.management_port is None:
+        yield started
+        return
+    with listening(settings.management_host, settings.management_port) as listener:
+        config = uvicorn.Config(
+            management_app(issuers, started.is_set),
+            http=Connection,
+            ws="none",
+            loop="asyncio",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=_WATCHERS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        server = uvicorn.Server(config)
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]}, name="ecard-management", daemon=True)
+        thread.start()
+        talk(f"Health and metrics at {_base(listener)}/metrics")
         try:
-            yield
+            yield started
         finally:
-            issuer.stop()
-
-    return create_app(issuer, lifespan=lifespan)
+            server.should_exit = True
+            thread.join(timeout=2 * _GRACE_SECONDS)
 
 
 def _serve_verifier(args: argparse.Namespace) -> int:
@@ -99,10 +126,14 @@ def _verifier_settings(args: argparse.Namespace) -> VerifierSettings:
     return load_settings({**os.environ, **typed}, NAMES)
 
 
-def _announce(args: argparse.Namespace, what: str, listener: socket.socket, issuer: str | None) -> None:
+def _base(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - comparing only
-    base = f"http://{shown}:{port}"
+    return f"http://{shown}:{port}"
+
+
+def _announce(args: argparse.Namespace, what: str, listener: socket.socket, issuer: str | None) -> None:
+    base = _base(listener)
     urls = {"base": base, "docs": f"{base}/docs", "ready": f"{base}/health/ready"}
     if issuer is not None:
         urls["issuer"] = issuer
@@ -113,18 +144,26 @@ def _announce(args: argparse.Namespace, what: str, listener: socket.socket, issu
 
 
 class _Server(uvicorn.Server):
-    """A server whose endless answers end when it is asked to stop."""
+    """A server that says when it has started, and whose endless answers end when it is asked to stop."""
 
-    def __init__(self, config: uvicorn.Config, before_exit: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, before_exit: Callable[[], None], started: Event) -> None:
         super().__init__(config)
         self._before_exit = before_exit
+        self._accepts = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._accepts.set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
         self._before_exit()
 
 
-def _serve(app: FastAPI, listener: socket.socket, before_exit: Callable[[], None]) -> None:
+def _serve(
+    app: ASGIApp, listener: socket.socket, before_exit: Callable[[], None], started: Event | None = None
+) -> None:
     config = uvicorn.Config(
         app,
         http=Connection,
@@ -142,5 +181,5 @@ def _serve(app: FastAPI, listener: socket.socket, before_exit: Callable[[], None
     # The server raises the signal again when it has ended; by then it has been obeyed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    _Server(config, before_exit).run(sockets=[listener])
+    _Server(config, before_exit, started or Event()).run(sockets=[listener])
     talk(f"stopped at {datetime.now(UTC).isoformat(timespec='seconds')}")

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from ecard_issuer.register.engine import make_engine
+from ecard_issuer.register.sql_approvals import SqlApprovals
 from ecard_issuer.register.sql_cards import SqlCards
 from ecard_issuer.register.sql_changes import SqlChanges
 from ecard_issuer.register.sql_enrolments import SqlEnrolments
 from ecard_issuer.register.sql_feed import SqlFeed
-from ecard_issuer.register.sql_issuing import SqlIssuing
 from ecard_issuer.register.sql_keys import SqlKeys
 from ecard_issuer.register.sql_operators import SqlOperators
+from ecard_issuer.register.sql_reissue import SqlReissuing
 from ecard_issuer.register.sql_statuses import SqlStatuses
+from ecard_issuer.register.sql_trust import SqlTrust
 
 
-class SqlRegister(SqlCards, SqlEnrolments, SqlIssuing, SqlChanges, SqlStatuses, SqlFeed, SqlKeys, SqlOperators):
+class SqlRegister(
+    SqlCards,
+    SqlEnrolments,
+    SqlReissuing,
+    SqlChanges,
+    SqlStatuses,
+    SqlFeed,
+    SqlKeys,
+    SqlTrust,
+    SqlApprovals,
+    SqlOperators,
+):
     """A `Register` over an engine whose schema is in place (`ecard_issuer.migrations.migrate`)."""
 
 

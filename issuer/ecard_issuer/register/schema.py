@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, MetaData, String, Table, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -41,7 +52,11 @@ def card_key() -> Column[object]:
     return key("card_ref", String, ForeignKey("card.card_ref"))
 
 
-def table(name: str, *parts: Column[object] | CheckConstraint | UniqueConstraint, spread_by: str) -> Table:
+def table(
+    name: str,
+    *parts: Column[object] | CheckConstraint | UniqueConstraint | ForeignKeyConstraint,
+    spread_by: str,
+) -> Table:
     return Table(name, metadata, *parts, info={"distribution": spread_by})
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Insert, Select, Table, literal, select, update
+from sqlalchemy import Connection, Engine, Insert, Select, Table, delete, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import BindParameter
 
-from ecard_card.errors import Conflict, NotFound
+from ecard_card.errors import Conflict, NotFound, RuleViolation
 from ecard_card.status import STRICT_POLICY, EcardStatus, RegionPolicy
 from ecard_issuer.register import tables
 from ecard_issuer.register.engine import reading, writing
-from ecard_issuer.rows import CardRow, EntryChange
-from ecard_issuer.states import OutboxKind
+from ecard_issuer.rows import CardRow, EntryChange, Grant
+from ecard_issuer.states import ApprovalState, OutboxKind
 
 Row = TypeVar("Row")
 
@@ -83,6 +83,33 @@ class Store:
         )
 
 
+def use_grant(connection: Connection, grant: Grant | None, now: datetime) -> None:
+    """Use an approval up, in the transaction of the change that it was given for; without one nothing happens.
+
+    Of two that hold the same approval one waits for the other here. Raises `RuleViolation` `approval_not_usable`.
+    """
+    if grant is None:
+        return
+    approval, directory = tables.approval, tables.open_approval
+    used = connection.execute(
+        update(approval)
+        .where(
+            approval.c.request_id == grant.request_id,
+            approval.c.change_hash == grant.change_hash,
+            approval.c.state == fixed(ApprovalState.APPROVED),
+            approval.c.expires_at > now,
+        )
+        .values(state=ApprovalState.USED, closed_at=now)
+    )
+    if used.rowcount != 1:
+        raise RuleViolation("approval_not_usable", "not approved, over, used before, or for another change")
+    connection.execute(
+        delete(directory).where(
+            directory.c.change_hash == grant.change_hash, directory.c.request_id == grant.request_id
+        )
+    )
+
+
 def fixed(value: StrEnum) -> BindParameter[StrEnum]:
     """A constant written into the statement, so that the planner can match a partial index."""
     return literal(value, literal_execute=True)
@@ -120,6 +147,13 @@ def insert_new(connection: Connection, table: Table, **values: object) -> bool:
     return connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount == 1
 
 
+def insert_all_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> bool:
+    """Insert all of `rows`, or say False where a key of one is taken; the caller then gives the transaction up."""
+    kind = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = kind(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    return connection.execute(statement, [dict(row) for row in rows]).rowcount == len(rows)
+
+
 def lock_card(connection: Connection, card_ref: str) -> CardRow:
     """The card, locked until the transaction ends. Whatever changes a card, its binding or a plan does this first."""
     card = one(
@@ -143,22 +177,28 @@ def take_chip_key(connection: Connection, chip_key_ref: str, card_ref: str) -> N
 
 
 def set_entries(connection: Connection, wanted: Iterable[EntryChange]) -> tuple[EntryChange, ...]:
-    """Set status entries and raise their lists' versions; INVALID stays. Returns those that did change."""
+    """Set status entries and raise their lists' versions; INVALID stays. Returns those that did change.
+
+    Once in a transaction, with the cards of all entries locked: lists are locked in the order of their numbers.
+    """
     entries, lists = tables.status_entry, tables.status_list
-    changed = []
-    for entry in sorted(wanted, key=lambda entry: (entry.list_id, entry.index)):
-        done = connection.execute(
+    places: dict[tuple[int, EcardStatus], list[int]] = {}
+    for entry in wanted:
+        places.setdefault((entry.list_id, entry.value), []).append(entry.index)
+    changed: list[EntryChange] = []
+    for (list_id, value), indexes in sorted(places.items()):
+        set_now = connection.scalars(
             update(entries)
             .where(
-                entries.c.list_id == entry.list_id,
-                entries.c.index == entry.index,
-                entries.c.value != entry.value,
+                entries.c.list_id == list_id,
+                entries.c.index.in_(sorted(indexes)),
+                entries.c.value != value,
                 entries.c.value != EcardStatus.INVALID,
             )
-            .values(value=entry.value)
+            .values(value=value)
+            .returning(entries.c.index)
         )
-        if done.rowcount == 1:
-            changed.append(entry)
+        changed += [EntryChange(list_id, index, value) for index in set_now]
     for list_id in sorted({entry.list_id for entry in changed}):
         connection.execute(update(lists).where(lists.c.list_id == list_id).values(version=lists.c.version + 1))
-    return tuple(changed)
+    return tuple(sorted(changed, key=lambda entry: (entry.list_id, entry.index)))

@@ -12,8 +12,10 @@ from ecard_card.status import EcardStatus, effective_status
 from ecard_issuer.register import tables
 from ecard_issuer.register.sql import Store, columns, fixed, insert_new, lock_card, many, one, set_entries
 from ecard_issuer.register.sql_enrolments import load_enrolment, proven_enrolment
+from ecard_issuer.register.sql_keys import require_signing
 from ecard_issuer.rows import BindingRow, CardRow, CredentialRow, EnrolmentRow, EntryChange, PlanRow
 from ecard_issuer.states import BindingState, EnrolmentState, OutboxKind, PlanState
+from ecard_keys.key import KeyState
 
 _plan, _binding, _directory = tables.plan, tables.binding, tables.ecard_binding
 
@@ -23,6 +25,7 @@ class SqlIssuing(Store):
         with self._writing() as connection:
             card = lock_card(connection, plan.card_ref)
             self._require_status(card, plan)
+            require_signing(connection, plan.key_id, {KeyState.ACTIVE})
             enrolment = proven_enrolment(connection, plan.enrolment_id, plan.card_ref, now)
             if plan.renewal:
                 self._bound_here(connection, plan)
@@ -44,6 +47,7 @@ class SqlIssuing(Store):
             card = lock_card(connection, card_ref)
             self._settle(connection, plan, PlanState.COMMITTED)
             self._require_status(card, plan)
+            require_signing(connection, plan.key_id, {KeyState.ACTIVE, KeyState.VERIFY_ONLY})
             if any(
                 getattr(credential, name) != getattr(plan, name)
                 for name in ("card_ref", "credential_id", "ecard_id", "list_id", "index", "key_id")

@@ -1,5 +1,5 @@
 """Status lists: random places that are never given out twice, and what a publisher reads. Ports `Statuses` and
-`Issuing.free_slot`.
+`Issuing.free_slot`, `Reissuing.free_slots`.
 
 How full a list is, is judged by a sample: counting it, or keeping a counter, would make every issuance wait for one
 row. A small list is judged whole.
@@ -47,6 +47,23 @@ class SqlStatuses(Store):
                     crowded = chosen.list_id
             self._open_next(crowded, now)
         raise Unavailable("register_unavailable", "no free status index was found")
+
+    def free_slots(
+        self, count: int, now: datetime, randbelow: Callable[[int], int] = secrets.randbelow
+    ) -> tuple[StatusSlot, ...]:
+        found: dict[StatusSlot, None] = {}
+        for attempt in range(1, _ATTEMPTS * _ATTEMPTS):
+            first = self.free_slot(now, randbelow)
+            found[first] = None
+            with self._reading() as connection:
+                (chosen,) = many(connection, StatusListRow, select(_lists).where(_lists.c.list_id == first.list_id))
+                proposals, taken = _sample(connection, chosen, min(CLOSER_SAMPLE, count), randbelow)
+            found.update((StatusSlot(first.list_id, index), None) for index in proposals if index not in taken)
+            if len(found) >= count:
+                return tuple(found)[:count]
+            if attempt % _ATTEMPTS == 0:
+                self._open_next(first.list_id, now)  # too crowded for so many
+        raise Unavailable("register_unavailable", "no free status indexes were found")
 
     @staticmethod
     def _look(connection: Connection, status_list: StatusListRow, randbelow: Callable[[int], int]) -> StatusSlot | None:

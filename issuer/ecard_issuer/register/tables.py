@@ -3,7 +3,10 @@
 Each table names its distribution column in `info`: the column by which a distributed PostgreSQL spreads its rows.
 Every primary key and unique constraint includes that column, no foreign key crosses it, and no number comes from a
 sequence shared by all. What must be unique across cards therefore has a directory table of its own, keyed by the
-thing that must be unique (`chip_key`, `ecard_binding`, `credential_directory`).
+thing that must be unique (`chip_key`, `ecard_binding`, `credential_directory`; `open_approval` for changes).
+
+Rules that no key can express are triggers, written down in the migrations: a key that live credentials name is not
+retired, and what was decided about an approval stays decided.
 """
 
 from __future__ import annotations
@@ -12,9 +15,11 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Date,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -24,9 +29,17 @@ from sqlalchemy import (
 
 from ecard_card.card import ChipAssurance
 from ecard_card.status import CardChange, CardStatus, EcardStatus
-from ecard_issuer.register.columns import IntCode, TextCode, TextTuple, UtcDateTime
+from ecard_issuer.register.columns import IntCode, Seconds, TextCode, TextTuple, UtcDateTime
 from ecard_issuer.register.schema import card_key, key, needed, one_of, partial_index, table, text_column, texts
-from ecard_issuer.states import BindingState, CredentialState, EnrolmentState, ListState, OutboxKind, PlanState
+from ecard_issuer.states import (
+    ApprovalState,
+    BindingState,
+    CredentialState,
+    EnrolmentState,
+    ListState,
+    OutboxKind,
+    PlanState,
+)
 
 holder = table(
     "holder",
@@ -115,8 +128,16 @@ plan = table(
     needed("created_at", UtcDateTime),
     needed("renewal", Boolean),
     needed("state", TextCode(PlanState)),
+    Column("replaces", LargeBinary),
     one_of("state", PlanState),
     spread_by="card_ref",
+)
+partial_index(
+    "uq_plan_replaces",
+    plan.c.card_ref,
+    plan.c.replaces,
+    where="state = 'planned' AND replaces IS NOT NULL",
+    unique=True,
 )
 for _column in (plan.c.expires_at, plan.c.owner, plan.c.key_id):
     partial_index(f"ix_plan_planned_{_column.name}", _column, where="state = 'planned'")
@@ -136,8 +157,22 @@ credential = table(
     needed("issued_at", UtcDateTime),
     needed("expires_at", UtcDateTime),
     needed("state", TextCode(CredentialState)),
+    Column("replaced_by", LargeBinary),
     one_of("state", CredentialState),
     spread_by="card_ref",
+)
+partial_index(
+    "ix_credential_reissue",
+    credential.c.key_id,
+    credential.c.card_ref,
+    credential.c.credential_id,
+    where="state = 'live' AND replaced_by IS NULL",
+)
+partial_index(
+    "ix_credential_replaced",
+    credential.c.key_id,
+    credential.c.card_ref,
+    where="state = 'live' AND replaced_by IS NOT NULL",
 )
 partial_index("ix_credential_live_key", credential.c.key_id, credential.c.expires_at, where="state = 'live'")
 
@@ -228,10 +263,25 @@ signing_key = table(
     Column("activated_at", UtcDateTime),
     Column("retired_from", UtcDateTime),
     Column("compromised_from", UtcDateTime),
+    Column("user_id", LargeBinary),
+    Column("published_at", UtcDateTime),
+    Column("retired_at", UtcDateTime),
+    Column("compromised_at", UtcDateTime),
+    Column("destroyed_at", UtcDateTime),
     spread_by="purpose",
 )
 partial_index("uq_signing_key_active", signing_key.c.purpose, where="state = 'active'", unique=True)
-partial_index("uq_signing_key_next", signing_key.c.purpose, where="state = 'next'", unique=True)
+partial_index("uq_signing_key_next", signing_key.c.purpose, where="state IN ('generated', 'next')", unique=True)
+
+key_schedule = table(
+    "key_schedule",
+    key("purpose"),
+    needed("every", Seconds),
+    text_column("set_by"),
+    needed("set_at", UtcDateTime),
+    CheckConstraint("every > 0", name="every"),
+    spread_by="purpose",
+)
 
 trust_list = table(
     "trust_list",
@@ -241,6 +291,49 @@ trust_list = table(
     spread_by="version",
 )
 
+trust_root = table(
+    "trust_root",
+    key("version", BigInteger),
+    needed("document", LargeBinary),
+    needed("created_at", UtcDateTime),
+    spread_by="version",
+)
+
+approval = table(
+    "approval",
+    key("request_id"),
+    *texts("action", "subject"),
+    needed("facts", JSON),
+    *texts("change_hash", "requester", "requester_key"),
+    needed("needed", Integer),
+    needed("created_at", UtcDateTime),
+    needed("expires_at", UtcDateTime),
+    needed("state", TextCode(ApprovalState)),
+    Column("closed_at", UtcDateTime),
+    one_of("state", ApprovalState),
+    CheckConstraint("needed > 0", name="needed"),
+    UniqueConstraint("request_id", "requester_key"),
+    spread_by="request_id",
+)
+Index(None, approval.c.created_at)
+
+#: One open request for each change.
+open_approval = table("open_approval", key("change_hash"), text_column("request_id"), spread_by="change_hash")
+
+#: Each vote repeats who asked, so that the database itself refuses one's own.
+approval_vote = table(
+    "approval_vote",
+    key("request_id"),
+    key("approver_key"),
+    *texts("approver", "requester_key"),
+    needed("approve", Boolean),
+    needed("voted_at", UtcDateTime),
+    text_column("reason"),
+    CheckConstraint("approver_key <> requester_key", name="not_own"),
+    ForeignKeyConstraint(["request_id", "requester_key"], ["approval.request_id", "approval.requester_key"]),
+    spread_by="request_id",
+)
+
 operator = table(
     "operator",
     key("token_hash"),
@@ -248,4 +341,13 @@ operator = table(
     needed("created_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
     spread_by="token_hash",
+)
+
+reissue = table(
+    "reissue",
+    key("key_id"),
+    needed("end_replaced", Boolean),
+    text_column("opened_by"),
+    needed("opened_at", UtcDateTime),
+    spread_by="key_id",
 )

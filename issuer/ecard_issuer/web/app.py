@@ -8,7 +8,9 @@ from fastapi import FastAPI
 
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.operators import Desk
+from ecard_issuer.web.approvals import answer_waiting, approvals_router
 from ecard_issuer.web.cards import cards_router
+from ecard_issuer.web.credentials import credentials_router
 from ecard_issuer.web.enrolments import enrolments_router
 from ecard_issuer.web.feed import feed_router
 from ecard_issuer.web.keys import keys_router
@@ -50,10 +52,13 @@ def create_app(
     for router in (
         cards_router(issuer, known),
         enrolments_router(issuer, known),
+        credentials_router(issuer, known),
         keys_router(issuer, known),
+        approvals_router(issuer, known),
         feed_router(issuer, known),
         public_router(issuer),
         health_router(issuer, verifier_ready),
     ):
         app.include_router(router)
+    answer_waiting(app, issuer)
     return app

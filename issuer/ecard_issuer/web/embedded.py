@@ -1,80 +1,170 @@
-"""Issuer and verifier in one process: the verifier's half follows the feed in memory, through the same checks."""
+"""Issuer and verifier in one process: the verifier's half follows every issuer's feed in memory, through the same
+checks as if it came over a network."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.types import ASGIApp
 
 from ecard_issuer.assembly import Issuer
+from ecard_issuer.deployment import Deployment
 from ecard_issuer.web.app import authenticator, create_app
-from ecard_verifier.config import EmbeddedSettings
+from ecard_issuer.web.origins import ByOrigin
+from ecard_verifier.config import EmbeddedSettings, FetchStatuses
 from ecard_verifier.follower import Follower
+from ecard_verifier.http_statuses import HttpStatuses
 from ecard_verifier.mirror import Mirror
+from ecard_verifier.mirrors import Mirrors
 from ecard_verifier.policy import ONLINE_POLICY
 from ecard_verifier.replay import ReplayGuard
 from ecard_verifier.service import VerificationService
+from ecard_verifier.trust_hosts import LocalTrustHost
 from ecard_verifier.trust_source import TrustSource
 from ecard_verifier.web.app import create_app as create_verifier_app
 from ecard_verifier.web.assemble import readiness_of
+from ecard_verifier.web.base import Lifespan
+from ecard_verifier.web.models import Ready
 
+_A = TypeVar("_A")
 _VERIFICATIONS = "/v1/verifications"
 _PLAIN = EmbeddedSettings()
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
-    """One application for both services; its lifespan starts and stops them."""
+class Verifier:
+    """The verifier's half. `followers` and `mirrors` are in the order of the issuers."""
 
-    app: FastAPI
-    issuer: Issuer
     service: VerificationService
-    follower: Follower
-    mirror: Mirror
+    readiness: Callable[[], Ready]
+    followers: tuple[Follower, ...]
+    mirrors: tuple[Mirror, ...]
     replay: ReplayGuard
 
     def start(self) -> None:
-        self.issuer.start()
-        self.follower.start()
+        for follower in self.followers:
+            follower.start()
 
     def stop(self) -> None:
-        """Followers first: their streams end with the hub."""
-        self.issuer.hub.close()
-        self.follower.stop()
-        self.mirror.close()
+        """Their feeds must have ended: else this waits for the next message of each."""
+        for follower in self.followers:
+            follower.stop()
+        for mirror in self.mirrors:
+            mirror.close()
         self.replay.close()
-        self.issuer.stop()
 
 
-def embed(issuer: Issuer, settings: EmbeddedSettings = _PLAIN) -> Embedded:
-    """`issuer` with a verifier beside it. The verifier believes the trust list and the feed, never the register."""
-    directory, clock = issuer.settings.data_dir, issuer.clock
-    trust = TrustSource(issuer.keys.root(), issuer.keys.document, clock)
-    mirror = Mirror(directory / "mirror.sqlite3", issuer=issuer.identity.issuer)
-    replay = ReplayGuard(directory / "replay.sqlite3")
-    follower = Follower(mirror, issuer.feed, trust, clock)
+@dataclass(frozen=True, slots=True)
+class Embedded(Generic[_A]):
+    """One application for all services of the process; its lifespan starts and stops them."""
+
+    app: _A
+    verifier: Verifier
+
+
+def embed(issuer: Issuer, settings: EmbeddedSettings = _PLAIN) -> Embedded[FastAPI]:
+    """`issuer` with a verifier beside it, for any `Host`."""
+    (app,), verifier = _apps(Deployment((issuer,), ExitStack()), settings)
+    return Embedded(app, verifier)
+
+
+def embed_all(deployment: Deployment, settings: EmbeddedSettings = _PLAIN) -> Embedded[ASGIApp]:
+    """Every issuer of `deployment`, and one verifier that follows them all and judges under each of their names.
+
+    It believes the trust list and the feeds, never a register. Callers of an issuer ask it under that issuer's name.
+    """
+    apps, verifier = _apps(deployment, settings)
+    return Embedded(_one(deployment, apps), verifier)
+
+
+def issuers_app(deployment: Deployment) -> ASGIApp:
+    """Every issuer of `deployment`, without a verifier."""
+    main, *others = deployment.issuers
+    first = create_app(main, lifespan=_lifespan(deployment.start, deployment.stop))
+    return _one(deployment, (first, *(create_app(other) for other in others)))
+
+
+def _apps(deployment: Deployment, settings: EmbeddedSettings) -> tuple[tuple[FastAPI, ...], Verifier]:
+    """The applications in the order of the issuers; the first one's lifespan is everybody's."""
+    verifier = _verifier(deployment, settings)
+
+    def start() -> None:
+        deployment.start()
+        verifier.start()
+
+    def stop() -> None:
+        """Followers first: their streams end with the hubs."""
+        deployment.end_feeds()
+        verifier.stop()
+        deployment.stop()
+
+    main, *others = deployment.issuers
+    apps = (
+        _app_of(main, verifier, _lifespan(start, stop)),
+        *(_app_of(other, verifier, None) for other in others),
+    )
+    return apps, verifier
+
+
+def _one(deployment: Deployment, apps: tuple[FastAPI, ...]) -> ASGIApp:
+    """A single issuer is reached by whatever name leads here, several by their own names only."""
+    if len(apps) == 1:
+        return apps[0]
+    named: dict[str, ASGIApp] = {
+        issuer.identity.issuer: app for issuer, app in zip(deployment.issuers, apps, strict=True)
+    }
+    return ByOrigin(named, apps[0])
+
+
+def _verifier(deployment: Deployment, settings: EmbeddedSettings) -> Verifier:
+    main = deployment.main
+    directory, clock, board = main.settings.data_dir, main.clock, main.keys.board
+    # The roots after the present one are walked as anybody else walks them.
+    trust = TrustSource(board.root(), LocalTrustHost(board.document, board.root_document), clock)
+    mirrors = tuple(
+        Mirror(directory / _mirror_name(issuer, first=issuer is main), issuer=issuer.identity.issuer)
+        for issuer in deployment.issuers
+    )
+    followers = tuple(
+        Follower(mirror, issuer.feed, trust, clock) for mirror, issuer in zip(mirrors, deployment.issuers, strict=True)
+    )
     policy = replace(ONLINE_POLICY, minimum_assurance=settings.minimum_assurance)
-    service = VerificationService(trust, mirror, mirror, replay, policy, clock, audience=settings.audience)
-    known = authenticator(issuer.operators)
-    made: list[Embedded] = []
+    fetched = settings.fetch_statuses
+    others = None if fetched is FetchStatuses.NO else HttpStatuses(trust, clock, allowed=fetched)
+    known, replay = Mirrors(mirrors, others), ReplayGuard(directory / "replay.sqlite3")
+    service = VerificationService(trust, known, known, replay, policy, clock, audience=settings.audience)
+    return Verifier(service, readiness_of(trust, known, policy, clock), followers, mirrors, replay)
 
+
+def _mirror_name(issuer: Issuer, *, first: bool) -> str:
+    digest = hashlib.sha256(issuer.identity.issuer.encode()).hexdigest()[:16]
+    return "mirror.sqlite3" if first else f"mirror-{digest}.sqlite3"
+
+
+def _app_of(issuer: Issuer, verifier: Verifier, lifespan: Lifespan | None) -> FastAPI:
+    known = authenticator(issuer.operators)
+    app = create_app(issuer, authenticate=known, verifier_ready=verifier.readiness, lifespan=lifespan)
+    beside = create_verifier_app(verifier.service, known)
+    app.router.routes.extend(
+        route for route in beside.routes if isinstance(route, APIRoute) and route.path == _VERIFICATIONS
+    )
+    app.title = "e-card issuer and verifier"
+    return app
+
+
+def _lifespan(start: Callable[[], None], stop: Callable[[], None]) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        made[0].start()
+        start()
         try:
             yield
         finally:
-            made[0].stop()
+            stop()
 
-    readiness = readiness_of(trust, mirror, policy, clock)
-    app = create_app(issuer, authenticate=known, verifier_ready=readiness, lifespan=lifespan)
-    verifier = create_verifier_app(service, known)
-    app.router.routes.extend(
-        route for route in verifier.routes if isinstance(route, APIRoute) and route.path == _VERIFICATIONS
-    )
-    app.title = "e-card issuer and verifier"
-    made.append(Embedded(app, issuer, service, follower, mirror, replay))
-    return made[0]
+    return lifespan

@@ -235,6 +235,17 @@ class CredentialBody(Body):
     ecard_id: Reference | None = Field(None, description="For one more credential of an e-card bound to this chip.")
 
 
+class SuccessorBody(Body):
+    """The proof that the device holds the key of the credential to be replaced."""
+
+    proof: StrictStr = Field(
+        min_length=1,
+        max_length=4096,
+        description="As for a new credential, with the `credential_id` of the old one as its `nonce`.",
+        examples=["…"],
+    )
+
+
 class StatusAnswer(BaseModel):
     """Where the credential's status is published."""
 
@@ -253,27 +264,3 @@ class CredentialAnswer(BaseModel):
     status: StatusAnswer
     chip_assurance: Assurance
     expires_at: datetime
-
-
-class KeyBody(Body):
-    """What the new key will sign."""
-
-    purpose: Literal["credential", "status", "event"] = Field(description="E-cards, status lists, or the live feed.")
-
-
-class KeyAnswer(BaseModel):
-    """A signing key as the world may know it."""
-
-    kid: str = Field(description="Eight hex digits.")
-    purpose: str
-    state: Literal["next", "active", "verify-only", "retired", "compromised"]
-    algorithm: str
-    not_before: datetime
-    retired_from: datetime | None
-    jwk: dict[str, str]
-
-
-class KeysAnswer(BaseModel):
-    """Every key, oldest first."""
-
-    keys: list[KeyAnswer]

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from ecard_card.errors import EcardError, NotFound
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.publish import Form, Published
-from ecard_verifier.bundle import root_to_json
+from ecard_keys.trust.root import root_to_json
 from ecard_verifier.web.base import problems
 from ecard_verifier.web.docs import front_page
 from ecard_verifier.web.models import Live
@@ -89,6 +89,39 @@ def public_router(issuer: Issuer) -> APIRouter:
     def get_trust_list(if_none_match: IfNoneMatch = None) -> Response:
         """Issuers, their keys and states. Verify it with a pinned trust root."""
         return _published(publisher.trust_list(), if_none_match)
+
+    @router.get(
+        "/.well-known/ecard-trust-roots/{version}",
+        operation_id="get_trust_root_document",
+        summary="A trust root, signed by the one before it",
+        tags=["published"],
+        response_class=Response,
+        responses={
+            200: {"content": {"application/jose+json": {}}, "description": "The signed root; it never changes"},
+            **problems(404, 422, 503, codes={404: "trust_root_unknown"}),
+        },
+    )
+    def get_trust_root_document(
+        version: Annotated[
+            str, Path(pattern="^[1-9][0-9]{0,9}$", description="One more than that of the root you have.")
+        ],
+    ) -> Response:
+        """From a pinned root, walk version by version until 404. Version 1 is pinned and has no document."""
+        document = issuer.keys.board.root_document(int(version))
+        headers = {**_OPEN, "Cache-Control": "public, max-age=31536000, immutable"}
+        return Response(document, media_type="application/jose+json", headers=headers)
+
+    @router.get(
+        "/.well-known/jwks.json",
+        operation_id="get_jwks",
+        summary="The credential keys as a JWK set",
+        tags=["published"],
+        responses=problems(503),
+    )
+    def get_jwks() -> JSONResponse:
+        """For clients that know nothing else. Its safety is that of this web server; the trust list's is not."""
+        keys = publisher.jwt_vc_issuer()["jwks"]
+        return JSONResponse(keys, headers={**_OPEN, "Cache-Control": "public, max-age=300"})
 
     @router.get(
         "/.well-known/jwt-vc-issuer",

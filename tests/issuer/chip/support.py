@@ -25,7 +25,7 @@ from ecard_issuer.chip.simulator import (
 )
 from ecard_issuer.chip.simulator.data import historical_bytes
 from ecard_keys.chip_key import LocalChipKeyHolder
-from ecard_keys.ephemeral import EphemeralSigner
+from ecard_keys.homes.ephemeral import EphemeralSigner
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 ATR = bytes.fromhex("3B6D0000" + "544553548600000A0B0C0D0E0F")

@@ -12,12 +12,12 @@ import pytest
 
 from ecard_card.errors import Conflict, EcardError, InvalidInput, NotFound
 from ecard_issuer.assembly import build
-from ecard_issuer.cli import card, key, operator, serve, trust
+from ecard_issuer.cli import bundle, card, key, operator, serve
 from ecard_issuer.config import load
-from ecard_verifier.bundle import read_root
+from ecard_keys.trust.root import read_root
 from tests.issuer.service import ORIGIN, Service, open_service
 
-COMMANDS = (card, key, operator, serve, trust)
+COMMANDS = (bundle, card, operator, serve)
 
 
 class Terminal:
@@ -33,6 +33,7 @@ class Terminal:
         commands = parser.add_subparsers(required=True)
         for module in COMMANDS:
             module.register(commands)
+        key.register(commands.add_parser("key").add_subparsers(required=True))
         if stdin is not None:
             self._monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(stdin)))
         options = parser.parse_args([*arguments, "--data-dir", str(self.folder), "--json"])
@@ -94,9 +95,10 @@ def test_what_is_typed_wrong_is_an_error_without_the_data(ecard: Terminal, bodie
         ecard("card", "change", "ab" * 16, "lock", "--occurred-at", "noon")
 
 
-def test_a_key_is_made_promoted_and_listed(ecard: Terminal) -> None:
+def test_a_key_is_made_promoted_and_listed(ecard: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ECARD_APPROVALS_NEEDED", "0")
     made = ecard("key", "create", "status")
-    assert ecard("key", "promote", made["kid"])["state"] == "active"
+    assert ecard("key", "promote", made["kid"], "--despite-lead")["state"] == "active"
     keys = {row["kid"]: (row["purpose"], row["state"]) for row in ecard("key", "list")["keys"]}
     assert keys[made["kid"]] == ("status", "active")
     assert sorted(keys.values()).count(("status", "verify-only")) == 1

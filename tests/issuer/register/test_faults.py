@@ -24,8 +24,9 @@ from ecard_issuer.register.engine import reading, writing
 from ecard_issuer.register.schema import metadata
 from ecard_issuer.register.sql import set_entries
 from ecard_issuer.rows import EntryChange
+from tests.contracts.register_approvals_contract import approved, asked, yes
 from tests.contracts.register_contract import LIST_SIZE
-from tests.contracts.register_world import LATER, NOW, World, credential_of, feed_entry, refused
+from tests.contracts.register_world import LATER, NOW, World, credential_of, feed_entry, key_row, refused
 from tests.postgres import PostgresServer
 
 Verb = Callable[[SqlRegister], object]
@@ -74,6 +75,10 @@ def _verbs(world: World) -> dict[str, Verb]:
     new = world.second_card(old)
     proof = world.prove(new)
     draft = world.draft(card, world.prove(card))  # last: its place on the list is not taken yet
+    world.register.add_key(key_row("ffff0001", "active", "event"))
+    world.register.add_key(key_row("ffff0002", "generated", "event"))
+    grant = approved(world.register)
+    asked_of = world.register.request_approval(asked(), NOW)
     head = world.register.feed_head("s")
     (row, *_) = world.register.claim_outbox(NOW, lease=timedelta(seconds=30))
     return {
@@ -86,6 +91,10 @@ def _verbs(world: World) -> dict[str, Verb]:
         "replace": lambda register: register.replace_card(
             old.card_ref, new.card_ref, event_id="e2", occurred_at=NOW, now=LATER, enrolment_id=proof.enrolment_id
         ),
+        "compromise": lambda register: register.compromise_key(
+            "event", "ffff0001", NOW, LATER, successor="ffff0002", grant=grant
+        ),
+        "vote": lambda register: register.vote(yes(asked_of)),
         "feed": lambda register: register.append_feed("s", head, [feed_entry(row)], LATER),
     }
 

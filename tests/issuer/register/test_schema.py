@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,15 +11,16 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, Integer, Table, UniqueConstraint, inspect, text
+from sqlalchemy import Connection, Engine, Integer, Table, UniqueConstraint, inspect, text
 
+from ecard_card.errors import Conflict
 from ecard_issuer import migrations
 from ecard_issuer.migrations import is_current, migrate
 from ecard_issuer.register import SqlRegister, make_engine
 from ecard_issuer.register.engine import writing
 from ecard_issuer.register.schema import metadata
 from ecard_issuer.register.tables import card, signing_key
-from tests.contracts.register_world import NOW
+from tests.contracts.register_world import LATER, NOW, key_row, refused
 from tests.postgres import PostgresServer
 
 TABLES = sorted(metadata.tables.values(), key=lambda table: table.name)
@@ -42,12 +43,19 @@ def test_migrated_sqlite_is_what_the_models_say(sqlite_engine: Engine, tmp_path:
 
 
 def _statements(engine: Engine) -> dict[str, list[str]]:
-    """Each table's and index's own SQL, as a set of its parts."""
+    """Each table's and index's own SQL, as a set of its parts; SQLite writes an added column on the line before it."""
     with engine.connect() as connection:
         rows = connection.execute(
-            text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'")
+            text(
+                "SELECT name, sql FROM sqlite_master"
+                " WHERE type IN ('table', 'index') AND sql IS NOT NULL AND name <> 'alembic_version'"
+            )
         )
-        return {name: sorted(part.strip(" ,\t)") for part in sql.splitlines()) for name, sql in rows}
+        return {name: sorted(filter(None, map(_bare, sql.replace(", ", ",\n").splitlines()))) for name, sql in rows}
+
+
+def _bare(part: str) -> str:
+    return part.replace('"', "").strip(" ,\t)")
 
 
 @pytest.mark.postgres
@@ -81,28 +89,11 @@ def test_many_processes_may_migrate_at_once(postgres_server: PostgresServer, tmp
 def test_of_keys_that_waited_before_only_one_could_the_newest_is_kept(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'old.db'}"
-    if kind == "postgresql":
-        url = request.getfixturevalue("postgres_server").new_database()
-    engine = make_engine(url)
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = _at("0002", kind, request, tmp_path)
     with writing(engine) as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
         for number in range(4):
             purpose, made = ("event", NOW) if number == 3 else ("status", NOW + timedelta(hours=number % 2))
-            connection.execute(
-                signing_key.insert().values(
-                    purpose=purpose,
-                    kid=f"{number:08x}",
-                    state="next",
-                    public=b"\x04" + bytes(64),
-                    algorithm="ES256",
-                    home="file",
-                    created_at=made,
-                )
-            )
+            _old_key(connection, purpose, f"{number:08x}", "next", made)
     migrate(engine)
     states = {row.kid: row.state for row in SqlRegister(engine).list_keys(["status", "event"])}
     assert states == {"00000000": "retired", "00000001": "next", "00000002": "retired", "00000003": "next"}
@@ -116,12 +107,74 @@ def test_every_key_includes_the_distribution_column(table: Table) -> None:
     unique = [set(item.columns.keys()) for item in table.constraints if isinstance(item, UniqueConstraint)]
     unique += [set(index.columns.keys()) for index in table.indexes if index.unique]
     assert all(spread in columns for columns in unique)
-    for key in table.foreign_keys:
-        assert key.parent.name == spread
-        assert key.column.name == key.column.table.info["distribution"]
+    for constraint in table.foreign_key_constraints:
+        assert (spread, constraint.referred_table.info["distribution"]) in [
+            (key.parent.name, key.column.name) for key in constraint.elements
+        ]
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_no_number_comes_from_a_sequence(table: Table) -> None:
     assert all(not column.autoincrement for column in table.primary_key if isinstance(column.type, Integer))
     assert all(column.server_default is None for column in table.columns)
+
+
+KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+def _at(revision: str, kind: str, request: pytest.FixtureRequest, folder: Path) -> Engine:
+    """An empty database with the schema of an older version."""
+    url = f"sqlite:///{folder / 'old.db'}"
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres_server").new_database()
+    engine = make_engine(url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    return engine
+
+
+def _old_key(connection: Connection, purpose: str, kid: str, state: str, made: datetime, **times: datetime) -> None:
+    connection.execute(
+        signing_key.insert().values(
+            purpose=purpose,
+            kid=kid,
+            state=state,
+            public=b"\x04" + bytes(64),
+            algorithm="ES256",
+            home="file",
+            created_at=made,
+            **times,
+        )
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_keys_of_an_older_register_get_their_times(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    engine = _at("0003", kind, request, tmp_path)
+    before = datetime.now(UTC)
+    with writing(engine) as connection:
+        _old_key(connection, "credential", "00000001", "active", NOW, activated_at=LATER)
+        _old_key(connection, "credential", "00000002", "retired", NOW, retired_from=LATER)
+        _old_key(connection, "status", "00000003", "compromised", NOW, compromised_from=LATER)
+        _old_key(connection, "event", "00000004", "next", LATER)
+    migrate(engine)
+    keys = {key.kid: key for key in SqlRegister(engine).list_keys(["credential", "status", "event"])}
+    assert {kid: (key.state, key.published_at, key.compromised_at) for kid, key in keys.items()} == {
+        "00000001": ("active", NOW, None),
+        "00000002": ("retired", NOW, None),
+        "00000003": ("compromised", NOW, LATER),
+        "00000004": ("next", LATER, None),
+    }
+    retired_at = keys["00000002"].retired_at
+    assert retired_at is not None
+    assert before <= retired_at <= datetime.now(UTC)  # nobody wrote it down: it counts from the upgrade
+    assert [keys[kid].retired_at for kid in ("00000001", "00000003", "00000004")] == [None] * 3
+    assert keys["00000001"].activated_at == LATER
+    with refused(Conflict, "next_key_exists"):
+        SqlRegister(engine).add_key(key_row("00000005", "generated", "event"))
+    engine.dispose()

@@ -27,21 +27,43 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/enrolments"): OPERATOR,
     ("POST", "/v1/enrolments/{enrolment_id}/evidence"): OPERATOR,
     ("POST", "/v1/enrolments/{enrolment_id}/credentials"): OPERATOR,
+    ("POST", "/v1/credentials/{credential_id}/successor"): OPERATOR,
     ("GET", "/v1/keys"): OPERATOR,
     ("POST", "/v1/keys"): OPERATOR,
     ("POST", "/v1/keys/{kid}/promote"): OPERATOR,
+    ("POST", "/v1/keys/{kid}/retire"): OPERATOR,
+    ("POST", "/v1/keys/{kid}/compromise"): OPERATOR,
+    ("PUT", "/v1/keys/schedules/{purpose}"): OPERATOR,
+    ("DELETE", "/v1/keys/schedules/{purpose}"): OPERATOR,
+    ("GET", "/v1/approvals"): OPERATOR,
+    ("GET", "/v1/approvals/{request_id}"): OPERATOR,
+    ("POST", "/v1/approvals/{request_id}/approve"): OPERATOR,
+    ("POST", "/v1/approvals/{request_id}/refuse"): OPERATOR,
     ("GET", "/v1/feed"): frozenset({Role.OPERATOR, Role.VERIFIER}),
     ("POST", "/v1/verifications"): frozenset({Role.OPERATOR, Role.COUNTER}),
     ("GET", "/v1/bundle"): None,
     ("GET", "/v1/trust-root"): None,
     ("GET", "/status-lists/{list_id}"): None,
     ("GET", "/.well-known/ecard-trust-list"): None,
+    ("GET", "/.well-known/ecard-trust-roots/{version}"): None,
+    ("GET", "/.well-known/jwks.json"): None,
     ("GET", "/.well-known/jwt-vc-issuer"): None,
     ("GET", "/health/live"): None,
     ("GET", "/health/ready"): None,
     ("GET", "/"): None,
     ("GET", "/docs"): None,
     ("GET", "/openapi.json"): None,
+}
+#: What stands in a path where a route has a name: nothing that exists.
+NAMED = {
+    "card_ref": "ab" * 16,
+    "enrolment_id": "cd" * 16,
+    "credential_id": "ce" * 16,
+    "request_id": "ef" * 8,
+    "kid": "00000000",
+    "purpose": "event",
+    "list_id": "0",
+    "version": "2",
 }
 CLOSED = [(method, path, roles) for (method, path), roles in ROWS.items() if roles is not None]
 
@@ -80,7 +102,7 @@ def test_every_route_has_a_row(app: FastAPI) -> None:
 
 
 def call(client: TestClient, method: str, path: str, token: str | None) -> tuple[int, dict[str, str]]:
-    filled = path.format(card_ref="ab" * 16, enrolment_id="cd" * 16, kid="00000000", list_id=0)
+    filled = path.format(**NAMED)
     headers = {} if token is None else {"Authorization": token}
     response = client.request(method, filled, headers=headers, json={} if method == "POST" else None)
     return response.status_code, dict(response.headers)
@@ -97,7 +119,7 @@ def test_a_closed_route_lets_its_roles_in_and_nobody_else(
         header = token.encode() if token is not None else None
         response = anybody.request(
             method,
-            path.format(card_ref="ab" * 16, enrolment_id="cd" * 16, kid="00000000"),
+            path.format(**NAMED),
             headers=[] if header is None else [(b"authorization", header)],
             json={} if method == "POST" else None,
         )

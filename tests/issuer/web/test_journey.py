@@ -12,8 +12,9 @@ from starlette.testclient import TestClient
 from ecard_card import cwt
 from ecard_card.jose import b64url_decode
 from ecard_card.status import EcardStatus
+from ecard_keys.trust.root import root_from_json
 from ecard_sdk.device import DeviceKey
-from ecard_verifier.bundle import open_bundle, root_from_json
+from ecard_verifier.bundle import open_bundle
 from ecard_verifier.check import check
 from ecard_verifier.statuses import accept_status_token
 from tests.issuer.service import ORIGIN, Service
@@ -106,7 +107,7 @@ def test_a_lost_answer_is_asked_for_again_and_an_enrolment_serves_one_device(
 def test_keys_are_listed_made_and_promoted(operator: TestClient) -> None:
     made = post(operator, "/v1/keys", {"purpose": "credential"}, 201)
     assert made["state"] == "next"
-    assert post(operator, f"/v1/keys/{made['kid']}/promote", {})["state"] == "active"
+    assert post(operator, f"/v1/keys/{made['kid']}/promote", {"despite_lead": True})["state"] == "active"
     states = {key["kid"]: key["state"] for key in operator.get("/v1/keys").json()["keys"]}
     assert sorted(states.values()) == ["active", "active", "active", "verify-only"]
     published = operator.get("/.well-known/jwt-vc-issuer").json()

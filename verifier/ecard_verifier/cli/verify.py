@@ -19,7 +19,8 @@ import httpx2
 from ecard_card import jose, messages
 from ecard_card.card import ChipAssurance
 from ecard_card.errors import EcardError, InvalidInput, NotAllowed, NotAuthenticated, Unavailable
-from ecard_verifier.bundle import MAX_BUNDLE, open_bundle, read_root
+from ecard_keys.trust.root import read_root
+from ecard_verifier.bundle import MAX_BUNDLE, open_bundle
 from ecard_verifier.check import check
 from ecard_verifier.policy import Policy
 from ecard_verifier.presented import MAX_PRESENTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,14 +13,18 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from ecard_card.errors import InvalidInput
-from ecard_verifier.bundle import Bundle, open_bundle, read_root
-from ecard_verifier.config import VerifierSettings
+from ecard_keys.trust.root import read_root
+from ecard_verifier.bundle import Bundle, open_bundle
+from ecard_verifier.config import FetchStatuses, FollowedIssuer, VerifierSettings
 from ecard_verifier.follower import Follower
 from ecard_verifier.http_feed import HttpFeed
+from ecard_verifier.http_statuses import HttpStatuses
 from ecard_verifier.mirror import Mirror
+from ecard_verifier.mirrors import Mirrors
 from ecard_verifier.policy import ONLINE_POLICY, Policy
 from ecard_verifier.replay import ReplayGuard
 from ecard_verifier.service import VerificationService, utc_now
+from ecard_verifier.statuses import Dated
 from ecard_verifier.trust_source import FixedTrust, HttpTrustList, TrustProvider, TrustSource
 from ecard_verifier.web.app import create_app
 from ecard_verifier.web.auth import Authenticate, HashedTokens
@@ -33,26 +38,37 @@ TRUST_PATH = "/.well-known/ecard-trust-list"
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """A wired verifier. `follower` and `mirror` are None when it works from a bundle."""
+    """A wired verifier. `followers` and `mirrors`, one per issuer in the same order, are empty when it works from a
+    bundle."""
 
     app: FastAPI
     service: VerificationService
     trust: TrustProvider
     replay: ReplayGuard
-    follower: Follower | None = None
-    mirror: Mirror | None = None
+    followers: tuple[Follower, ...] = ()
+    mirrors: tuple[Mirror, ...] = ()
+
+    @property
+    def follower(self) -> Follower | None:
+        """That of the first issuer."""
+        return self.followers[0] if self.followers else None
+
+    @property
+    def mirror(self) -> Mirror | None:
+        """That of the first issuer."""
+        return self.mirrors[0] if self.mirrors else None
 
     def start(self) -> None:
-        """Begin to follow the feed. The app's own lifespan does this; call it only without a web server."""
-        if self.follower is not None:
-            self.follower.start()
+        """Begin to follow the feeds. The app's own lifespan does this; call it only without a web server."""
+        for follower in self.followers:
+            follower.start()
 
     def stop(self) -> None:
-        """End the thread and give the files back."""
-        if self.follower is not None:
-            self.follower.stop()
-        if self.mirror is not None:
-            self.mirror.close()
+        """End the threads and give the files back."""
+        for follower in self.followers:
+            follower.stop()
+        for mirror in self.mirrors:
+            mirror.close()
         self.replay.close()
 
 
@@ -77,17 +93,33 @@ def assemble(
     if root is None:
         raise InvalidInput("setting_missing", "a verifier needs a trust root or a bundle")
     replay = _replay_guard(settings, claim)
-    trust = TrustSource(
-        root, HttpTrustList(settings.issuer_url + TRUST_PATH), clock, cache=settings.data / "trust-list.json"
+    followed = settings.followed
+    hosts = [HttpTrustList(issuer.url + TRUST_PATH) for issuer in followed]
+    trust = TrustSource(root, hosts, clock, cache=settings.data / "trust-list.json", background=True)
+    mirrors = tuple(
+        Mirror(_mirror_file(settings, place, issuer), issuer=issuer.issuer) for place, issuer in enumerate(followed)
     )
-    mirror = Mirror(settings.data / "mirror.sqlite3", issuer=settings.issuer or settings.issuer_url)
-    follower = Follower(mirror, HttpFeed(settings.issuer_url + FEED_PATH, settings.feed_token), trust, clock)
+    followers = tuple(
+        Follower(mirror, HttpFeed(issuer.url + FEED_PATH, issuer.feed_token), trust, clock)
+        for mirror, issuer in zip(mirrors, followed, strict=True)
+    )
+    fetched = settings.fetch_statuses
+    others = None if fetched is FetchStatuses.NO else HttpStatuses(trust, clock, allowed=fetched)
+    all_mirrors = Mirrors(mirrors, others)
     policy = replace(ONLINE_POLICY, minimum_assurance=settings.minimum_assurance)
-    service = VerificationService(trust, mirror, mirror, replay, policy, clock, audience=settings.audience)
+    service = VerificationService(trust, all_mirrors, all_mirrors, replay, policy, clock, audience=settings.audience)
     made: list[Verifier] = []
-    app = create_app(service, known, readiness=readiness_of(trust, mirror, policy, clock), lifespan=_lifespan(made))
-    made.append(Verifier(app, service, trust, replay, follower, mirror))
+    readiness = readiness_of(trust, all_mirrors, policy, clock)
+    app = create_app(service, known, readiness=readiness, lifespan=_lifespan(made))
+    made.append(Verifier(app, service, trust, replay, followers, mirrors))
     return made[0]
+
+
+def _mirror_file(settings: VerifierSettings, place: int, issuer: FollowedIssuer) -> Path:
+    """One file per issuer, however the settings list them; that of the single settings keeps its name."""
+    if place == 0 and settings.issuer_url:
+        return settings.data / "mirror.sqlite3"
+    return settings.data / f"mirror-{hashlib.sha256(issuer.issuer.encode()).hexdigest()[:16]}.sqlite3"
 
 
 def _replay_guard(settings: VerifierSettings, claim: Callable[[], None]) -> ReplayGuard:
@@ -121,16 +153,24 @@ def _offline(
 
 
 def readiness_of(
-    trust: TrustProvider, mirror: Mirror, policy: Policy, clock: Callable[[], datetime]
+    trust: TrustProvider, statuses: Dated, policy: Policy, clock: Callable[[], datetime]
 ) -> Callable[[], Ready]:
-    """Ready when the trust list has not expired and the mirror's knowledge is good for `valid`."""
+    """Ready when the trust list has not expired and what is known of statuses is good for `valid`. Trust that cannot
+    be renewed is still trust, and says so before it ends."""
 
     def readiness() -> Ready:
         now = clock().timestamp()
-        held, as_of = trust.current(), mirror.as_of
+        held, as_of = trust.current(), statuses.as_of
         trusted = held is not None and now < held.expires_at
         recent = as_of is not None and now - as_of <= policy.status_fresh
-        return Ready(ready=trusted and recent, trust=trusted, statuses=recent)
+        state = trust.state if isinstance(trust, TrustSource) else None
+        return Ready(
+            ready=trusted and recent,
+            trust=trusted,
+            statuses=recent,
+            trust_error=state.last_error if state else None,
+            trust_age=state.age if state else None,
+        )
 
     return readiness
 

@@ -73,7 +73,11 @@ class Ready(BaseModel):
 
     ready: bool
     trust: bool = Field(description="A trust list is at hand and has not expired.")
-    statuses: bool = Field(description="Statuses are known and recent.")
+    statuses: bool = Field(description="Statuses are known and recent, of every issuer that is followed.")
+    trust_error: str | None = Field(
+        default=None, description="Why the last attempt to renew the trust list failed: a code."
+    )
+    trust_age: int | None = Field(default=None, description="Seconds since a host last confirmed the trust list.")
 
 
 class Live(BaseModel):

@@ -1,0 +1,1 @@
+"""Where private keys live: an encrypted file, OpenBao or Vault, an HSM; and how one is chosen."""

@@ -1,0 +1,1 @@
+"""The signing desk as a process of its own, behind a Unix socket."""

@@ -1,0 +1,1 @@
+"""The trust list and the roots that sign it."""
