@@ -56,9 +56,17 @@ class Table:
 
     def sign(self, name: str, *more: str) -> int:
         own = self.folder / name
-        return self.run(
-            "sign", self.plan, "--key-file", own / "key.json", "--passphrase-file", own / "pass", *(more or ("--yes",))
-        )
+        keys = ("--key-file", own / "key.json", "--passphrase-file", own / "pass")
+        return self.run("sign", self.plan, "--root", self.known(), *keys, *(more or ("--yes",)))
+
+    def known(self) -> Path:
+        """The holders' own copy of the root; here it is always that of the plan, while the plan can be read."""
+        copy = self.folder / "known-root.json"
+        try:
+            copy.write_text(json.dumps(json.loads(self.plan.read_bytes())["root"]))
+        except (KeyError, TypeError, ValueError):
+            copy.write_text(json.dumps(root_to_json(self.root)))
+        return copy
 
     def finish(self) -> tuple[bytes, ...]:
         result = self.folder / "papers" / "result.json"
@@ -183,7 +191,16 @@ def test_a_holder_confirms_the_digest(table: Table, monkeypatch: pytest.MonkeyPa
     first = read_plan(table.plan.read_bytes()).digest_groups[0]
     monkeypatch.setattr("sys.stdin", io.StringIO((first.upper() if typed == "right" else typed) + "\n"))
     own = table.folder / "ana"
-    arguments = ("sign", table.plan, "--key-file", own / "key.json", "--passphrase-file", own / "pass")
+    arguments = (
+        "sign",
+        table.plan,
+        "--root",
+        table.known(),
+        "--key-file",
+        own / "key.json",
+        "--passphrase-file",
+        own / "pass",
+    )
     assert table.run(*arguments) == status
     assert table.transcript.exists() == (status == 0)
 
@@ -227,7 +244,8 @@ def test_an_interruption_leaves_the_steps_before_it(table: Table, monkeypatch: p
 def test_a_wrong_passphrase_signs_nothing(table: Table) -> None:
     planned(table)
     own = table.folder / "ana"
-    arguments = ("--key-file", own / "key.json", "--passphrase-file", table.folder / "bo" / "pass", "--yes")
+    keys = ("--key-file", own / "key.json", "--passphrase-file", table.folder / "bo" / "pass")
+    arguments = ("--root", table.known(), *keys, "--yes")
     assert table.run("sign", table.plan, *arguments) == 3
     assert "key_file_passphrase_wrong" in table.out()
     assert not table.transcript.exists()

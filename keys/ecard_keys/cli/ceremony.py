@@ -67,7 +67,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     show.set_defaults(func=_show)
 
     sign = verbs.add_parser("sign", help="sign a plan with one holder's keys", allow_abbrev=False)
-    _plan_argument(sign)
+    _plan_argument(sign, root_needed=True)
     sign.add_argument("--key-file", type=Path, metavar="FILE", required=True, help="as `ecard trust ceremony key` made")
     _passphrase_option(sign)
     sign.add_argument("--yes", action="store_true", help="do not ask for the first group of the digest")
@@ -85,9 +85,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     check.set_defaults(func=_check)
 
 
-def _plan_argument(parser: argparse.ArgumentParser) -> None:
+def _plan_argument(parser: argparse.ArgumentParser, *, root_needed: bool = False) -> None:
+    """A plan brings its root along; only a holder's own copy tells a stranger's plan from ours."""
     parser.add_argument("plan", type=Path, metavar="PLAN", help="as `ecard trust plan` wrote")
-    parser.add_argument("--root", type=Path, metavar="ROOT", help="the root you know: the plan must be under it")
+    told = "the root you know, your own copy: the plan must be under it"
+    parser.add_argument("--root", type=Path, metavar="ROOT", required=root_needed, help=told)
 
 
 def _passphrase_option(parser: argparse.ArgumentParser) -> None:
