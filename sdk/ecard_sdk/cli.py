@@ -31,8 +31,8 @@ _PROBES = {"service": "sqlalchemy", "image": "qrcode", "reader": "smartcard", "v
 
 #: Commands whose verbs come from several rooms: an entry point `key.serve` adds verbs to `ecard key`.
 _GROUPS = {
-    "key": "the keys that sign: list, make, rotate, retire, declare stolen, serve",
-    "trust": "the trust list and its roots: plan, ceremony, publish, check",
+    "key": "the keys that sign, and the process that may hold them",
+    "trust": "the trust list, the roots that sign it, and their ceremony",
 }
 
 _EXIT_CODES: tuple[tuple[type[EcardError], int], ...] = (

@@ -46,9 +46,10 @@ def check_library(folder: Path, now: datetime) -> None:
 
 
 def check_command(folder: Path) -> None:
-    shown = run("--help")
-    listed = re.findall(r"^    (\w+)", shown.stdout.partition("commands:")[2].partition("COMMAND")[2], re.MULTILINE)
-    demand(shown.returncode == 0 and listed == ["verify"], f"ecard --help shows {listed}")
+    for group, expected in (((), ["key", "trust", "verify"]), (("key",), ["serve"]), (("trust",), ["ceremony"])):
+        shown = run(*group, "--help")
+        listed = re.findall(r"^    (\w+)", shown.stdout.partition("commands:")[2].partition("COMMAND")[2], re.MULTILINE)
+        demand(shown.returncode == 0 and listed == expected, f"ecard {' '.join(group)} --help shows {listed}")
     bundle = ("--offline", folder / "bundle.json", "--root", folder / "root.json")
     good = run("verify", "--json", *bundle, "-", given=(folder / "code.txt").read_text())
     demand(good.returncode == 0, f"ecard verify --offline ends with {good.returncode}: {good.stderr}")
