@@ -65,6 +65,10 @@ class DataDir:
             os.close(self._serving)
             self._serving = None
 
+    def has_passphrase(self) -> bool:
+        """Whether the file of the passphrase lies here."""
+        return (self.path / PASSPHRASE_FILE).exists()
+
     def passphrase(self, say: Callable[[str], None], *, create: bool) -> bytes:
         """The key files' passphrase from a file here. Where it is missing, `create` makes a random one and says so.
 

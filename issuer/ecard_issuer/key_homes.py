@@ -23,6 +23,7 @@ from ecard_keys.desk.journal import Journal
 from ecard_keys.desk.quotas import FILE as QUOTAS_FILE
 from ecard_keys.desk.quotas import Quotas, start_of_hour
 from ecard_keys.homes.file import FileKeyHome
+from ecard_keys.homes.passphrase import ask
 from ecard_keys.homes.settings import HomeSettings, open_home
 from ecard_keys.key import KeyPurpose
 from ecard_keys.process.client import RemoteDesk, RemoteKeyHome, SignerLink
@@ -40,7 +41,8 @@ def open_files(
 ) -> tuple[FileKeyHome, RootKeys | None, bytes]:
     """The home in `keys.json`, the root keys, and the passphrase of both. Made only where `fresh`: a lost file is never
     silently replaced. No root keys where the settings name a root that is kept elsewhere, and none without
-    `with_roots`: for an issuer under the roots of the deployment that hosts it.
+    `with_roots`: for an issuer under the roots of the deployment that hosts it. The passphrase is that of the settings,
+    else that in the data directory, else what a person types at the terminal.
 
     Raises `Unavailable` `key_file_missing`, and the codes of `EncryptedFile`.
     """
@@ -50,7 +52,10 @@ def open_files(
         if not (fresh or path.exists()):
             raise Unavailable("key_file_missing", f"{path} is lost; put it back from a backup: the register needs it")
     given = settings.key_passphrase
-    passphrase = given.get_secret_value().encode() if given is not None else place.passphrase(say, create=fresh)
+    typed = None if given is not None or fresh or place.has_passphrase() else ask()
+    passphrase = given.get_secret_value().encode() if given is not None else typed
+    if passphrase is None:
+        passphrase = place.passphrase(say, create=fresh)
     home = FileKeyHome(keys, passphrase, create=fresh)
     return home, None if offline else RootKeys(RootHome(roots, passphrase, create=fresh)), passphrase
 

@@ -33,19 +33,20 @@ def add_options(
 
 
 @contextmanager
-def opened(args: argparse.Namespace, *, create: bool = False) -> Iterator[Issuer]:
+def opened(args: argparse.Namespace, *, create: bool = False, passphrase: str | None = None) -> Iterator[Issuer]:
     """The issuer of the settings, or the one hosted beside it whose directory `--data-dir` names; not started: a
     running service notices what is done to its register.
 
     Only `create` makes an authority; else a directory without one is `NotFound` `no_authority`. What is written
-    meanwhile (keys, databases and their logs) is for this user only.
+    meanwhile (keys, databases and their logs) is for this user only. `passphrase` opens the key files, in the place of
+    the settings'.
     """
     from ecard_issuer.config import load
     from ecard_issuer.deployment import opened_at
 
     before = os.umask(0o077)
     try:
-        deployment = opened_at(load(), args.data_dir, create=create, say=talk)
+        deployment = opened_at(load(key_passphrase=passphrase), args.data_dir, create=create, say=talk)
         try:
             yield deployment.main
         finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import getpass
 import json
 import os
 import sys
@@ -26,6 +25,7 @@ from ecard_keys.ceremony import ceremony
 from ecard_keys.ceremony.plan import MAX_PLAN, Plan, indented, read_plan, require_root
 from ecard_keys.ceremony.transcript import Transcript, read_transcript
 from ecard_keys.ceremony.words import describe, describe_standing, say
+from ecard_keys.homes.passphrase import ask
 from ecard_keys.trust.root import (
     RootHolder,
     TrustRoot,
@@ -97,8 +97,7 @@ def _passphrase_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _key(args: argparse.Namespace) -> int:
-    lang = _language()
-    passphrase = _passphrase(args, lang, twice=not args.file.exists())
+    passphrase = _passphrase(args, twice=not args.file.exists())
     home = RootHome(args.file, passphrase, create=True)
     home.make(1, _now())
     for holder in home.holders():
@@ -134,7 +133,7 @@ def _sign(args: argparse.Namespace) -> int:
         _talk(*describe(plan, lang))
         if not args.yes and _ask(say("confirm", lang)).strip().lower() != plan.digest_groups[0]:
             raise RuleViolation("ceremony_not_confirmed", "want the first four digits of the digest")
-        home = RootHome(args.key_file, _passphrase(args, lang))
+        home = RootHome(args.key_file, _passphrase(args))
         tool = f"ecard {version('ecard')}"
         now = int(_now().timestamp())
         transcript, added = ceremony.sign(transcript, home, now, tool, allow_expired=args.allow_expired)
@@ -195,16 +194,14 @@ def _alone(plan: Path) -> Iterator[None]:
         raise InvalidInput("ceremony_file_unreadable", f"{plan} is not there") from None
 
 
-def _passphrase(args: argparse.Namespace, lang: Language, *, twice: bool = False) -> bytes:
+def _passphrase(args: argparse.Namespace, *, twice: bool = False) -> bytes:
     """From the file, without its last line end, or typed; typed twice for a new file."""
     if args.passphrase_file is not None:
         return _read(args.passphrase_file, _MAX_PASSPHRASE).rstrip(b"\r\n")
-    if not sys.stdin.isatty():
+    typed = ask(twice=twice)
+    if typed is None:
         raise InvalidInput("ceremony_passphrase_missing", "no terminal to ask at, and no --passphrase-file")
-    typed = getpass.getpass(say("passphrase", lang) + " ")
-    if twice and getpass.getpass(say("passphrase_again", lang) + " ") != typed:
-        raise InvalidInput("ceremony_passphrase_differs", "the passphrases typed are not the same")
-    return typed.encode()
+    return typed
 
 
 def _read(path: Path, limit: int) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ecard_card.errors import InvalidInput
 from ecard_keys.homes.file import FileKeyHome
+from ecard_keys.homes.passphrase import ask
 from ecard_keys.homes.settings import HomeSettings, open_home, read_environment, read_secret
 from ecard_keys.process.config import SignerConfig, read_config
 from ecard_keys.process.server import SignerDesk, SignerServer
@@ -24,8 +25,8 @@ over a Unix socket. It judges each document itself, keeps within quotas, and wri
 it under a user of its own. It never hands out a key and never destroys one.
 
 Settings: ECARD_SIGNER_CONFIG names a TOML file with journal, [[issuer]] and [[caller]]; ECARD_KEY_HOME (file, vault,
-pkcs11) and the settings of that home say where the keys are; ECARD_KEY_PASSPHRASE or ECARD_KEY_PASSPHRASE_FILE opens
-a key file. The issuer finds the socket by ECARD_SIGNER_SOCKET.
+pkcs11) and the settings of that home say where the keys are; ECARD_KEY_PASSPHRASE_FILE opens a
+key file, or what is typed at the terminal. The issuer finds the socket by ECARD_SIGNER_SOCKET.
 """
 
 
@@ -72,10 +73,11 @@ def _path(given: Path | None, environ: Mapping[str, str], name: str, default: Pa
 def _open(settings: HomeSettings, config: SignerConfig, environ: Mapping[str, str]) -> KeyHome:
     file = None
     if config.key_file is not None:
-        passphrase = read_secret(environ, "key_passphrase")
+        given = read_secret(environ, "key_passphrase")
+        passphrase = ask(twice=not config.key_file.exists()) if given is None else given.encode()
         if passphrase is None:
-            raise InvalidInput("bad_setting", "ECARD_KEY_PASSPHRASE_FILE is needed to open the key file")
-        file = FileKeyHome(config.key_file, passphrase.encode(), algorithm=settings.algorithm)
+            raise InvalidInput("bad_setting", "ECARD_KEY_PASSPHRASE_FILE, or a terminal, is needed for the key file")
+        file = FileKeyHome(config.key_file, passphrase, algorithm=settings.algorithm)
     return open_home(settings, file, config.key_archive)
 
 
