@@ -6,6 +6,7 @@ a `TrustSource` and no feed, and one that follows the feed. All of them run the 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ class Host:
         return self.office.publisher.bundle(self.clock()).body
 
 
-class Checkpoint:
+class Checkpoint(ABC):
     """One place. `trust_as_of` and `status_as_of` say from which second its knowledge is, `stale` how old it may get.
 
     `trouble` lists what it was offered by the issuer and refused: nothing, when all goes well.
@@ -99,11 +100,13 @@ class Checkpoint:
         except EcardError as error:
             self.trouble.append(f"{self.name}: {error.code}")
 
+    @abstractmethod
     def judge(self, shape: Shape, text: str) -> Verdict:
-        raise NotImplementedError
+        """What this place says of a showing."""
 
+    @abstractmethod
     def _tick(self) -> None:
-        raise NotImplementedError
+        """What this place does each second."""
 
     def _due(self, every: int, phase: int = 0) -> bool:
         return self._second == 1 or (self._second - phase) % every == 0

@@ -8,11 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx2
 import pytest
+
+from tests.verifier.feed_kit import wait_for
 
 DEADLINE = 60.0
 
@@ -31,12 +32,10 @@ def serve(folder: Path, talk: Path, **settings: str) -> subprocess.Popen[bytes]:
 
 def seen(talk: Path, pattern: str, process: subprocess.Popen[bytes]) -> str:
     """What the process said, as soon as it said it."""
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end and process.poll() is None:
-        if found := re.search(pattern, talk.read_text()):
-            return found[1]
-        time.sleep(0.05)
-    pytest.fail(f"the service did not say {pattern}; it said: {talk.read_text()[-500:]}")
+    wait_for(lambda: bool(re.search(pattern, talk.read_text())) or process.poll() is not None, DEADLINE)
+    found = re.search(pattern, talk.read_text())
+    assert found is not None, f"it said: {talk.read_text()[-500:]}"
+    return found[1]
 
 
 def test_the_management_port_answers_beside_the_service_and_ends_with_it(tmp_path: Path) -> None:
@@ -45,10 +44,7 @@ def test_the_management_port_answers_beside_the_service_and_ends_with_it(tmp_pat
     try:
         watched = seen(talk, r"Health and metrics at (http://127\.0\.0\.1:\d+)/metrics", process)
         service = seen(talk, r"e-card issuer at (http://\S+)", process)
-        end = time.monotonic() + DEADLINE
-        while httpx2.get(f"{watched}/health/started").status_code != 200:
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        wait_for(lambda: httpx2.get(f"{watched}/health/started").status_code == 200, DEADLINE)
         assert httpx2.get(f"{service}/health/live").status_code == 200
         assert httpx2.get(f"{watched}/health/ready").json() == {"ready": True}
         metrics = httpx2.get(f"{watched}/metrics")
