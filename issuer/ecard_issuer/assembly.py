@@ -17,6 +17,7 @@ from ecard_card.credential import card_type
 from ecard_card.errors import EcardError, InvalidInput, NotFound
 from ecard_card.region import EVERYWHERE
 from ecard_issuer.approvals import Approvals
+from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.chip.judge import Anchors
 from ecard_issuer.chip_trust import chip_anchors, chip_key_holder
 from ecard_issuer.collect import Collecting
@@ -37,7 +38,7 @@ from ecard_issuer.keyring import PURPOSES, IssuerIdentity, KeyRing
 from ecard_issuer.lifecycle import LifeCycle
 from ecard_issuer.migrations import migrate
 from ecard_issuer.operators import Desk
-from ecard_issuer.people import CardDesk
+from ecard_issuer.people import People
 from ecard_issuer.ports import Register
 from ecard_issuer.publish import Publisher
 from ecard_issuer.quota_office import QuotaOffice
@@ -64,6 +65,7 @@ class Issuer:
     settings: IssuerSettings
     identity: IssuerIdentity
     register: Register
+    people: People
     cards: CardDesk
     keys: KeyRing
     key_office: KeyOffice
@@ -209,7 +211,8 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
     key_office = _key_office(settings, register, keys, home, approvals)
     key_holder = outside.key_holder or chip_key_holder(settings, file, now)
     anchors = outside.anchors or chip_anchors(settings, file)
-    cards = CardDesk(register, FileProtector(file.file))
+    people = People(register, FileProtector(file.file))
+    cards = CardDesk(register, people)
     minimum = ChipAssurance.from_label(settings.minimum_chip_proof)
     profile = Profile(
         issuer=identity.issuer,
@@ -238,6 +241,7 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
         settings=settings,
         identity=identity,
         register=register,
+        people=people,
         cards=cards,
         keys=keys,
         key_office=key_office,

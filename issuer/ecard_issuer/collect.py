@@ -6,9 +6,9 @@ from datetime import datetime
 
 from ecard_card import cwt, device_proof
 from ecard_card.errors import InvalidInput, NotFound
+from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.draft import Profile, seal_context
 from ecard_issuer.issue import IssuedCredential, to_issued
-from ecard_issuer.people import CardDesk
 from ecard_issuer.ports import Register
 from ecard_keys.key import DEFAULT_USER_ID
 from ecard_keys.status_uri import list_uri

@@ -18,7 +18,7 @@ from ecard_card.algorithm import Algorithm
 from ecard_card.card import ChipAssurance
 from ecard_card.credential import Credential, StatusRef
 from ecard_card.errors import CheckFailed, InvalidInput, RuleViolation, Unavailable
-from ecard_issuer.people import CardDesk
+from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.rows import CardRow, CredentialRow, HolderRow, PlanRow, StatusSlot
 from ecard_keys.homes.ephemeral import EphemeralSigner
 from ecard_keys.key import KeyPurpose, KeyRecord

@@ -16,9 +16,9 @@ from typing import Protocol
 from ecard_card.card import ChipAssurance
 from ecard_card.errors import ChipFault, RuleViolation
 from ecard_card.status import STRICT_POLICY, EcardStatus, RegionPolicy, effective_status
+from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.chip.evidence import Challenge, Evidence
 from ecard_issuer.chip.judge import MAX_AGE, Anchors, Judgement, judge
-from ecard_issuer.people import CardDesk
 from ecard_issuer.ports import Cards, Enrolments
 from ecard_issuer.rows import CardRow, EnrolmentRow
 from ecard_keys.chip_key import ChipKeyHolder

@@ -17,8 +17,8 @@ from ecard_card.card import ChipAssurance
 from ecard_card.credential import StatusRef
 from ecard_card.errors import Conflict, EcardError, InvalidInput, NotFound, RuleViolation, Unavailable
 from ecard_card.status import STRICT_POLICY, EcardStatus, RegionPolicy, effective_status
+from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.draft import Draft, Drafter, seal_context
-from ecard_issuer.people import CardDesk
 from ecard_issuer.ports import Register
 from ecard_issuer.rows import BindingRow, CardRow, CredentialRow, EnrolmentRow, PlanRow
 from ecard_issuer.states import BindingState, EnrolmentState

@@ -1,23 +1,19 @@
-"""Registering cards and holders: keyed references to find them by, and their personal data sealed at rest.
+"""People: keyed references to find them and their cards by, and their personal data sealed at rest.
 
 An ID number, a name, a card number or a chip's identification code is never stored or looked up in the clear:
-it is found by a keyed hash and read back only under the person's own data key.
+it is found by a keyed hash and read back only under the person's own data key. Whatever else is kept about a person
+is sealed by their `Seal` too, so that destroying one key makes all of it unreadable.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from ecard_card.card import Card, CardNumber, Chip, Holder, IdentificationCode, IdNumber
-from ecard_card.errors import CheckFailed, Conflict, Unavailable
-from ecard_card.status import CardStatus
-from ecard_issuer.chip.judge import shared_key_reference
+from ecard_card.card import CardNumber, Holder, IdentificationCode, IdNumber
+from ecard_card.errors import CheckFailed, Unavailable
 from ecard_issuer.ports import Cards
-from ecard_issuer.rows import CardRow, HolderRow
+from ecard_issuer.rows import HolderRow
 from ecard_keys import protect
 from ecard_keys.protect import Protector
 
@@ -45,17 +41,12 @@ class References:
         """What a credential says of its chip: a reference of its own, useless in the register."""
         return self._keyed("chip-claim", card_ref.encode())
 
+    def pairwise(self, party: str, subject_ref: str) -> str:
+        """What one outside party calls a holder or a card: two parties cannot tell that theirs are the same."""
+        return self._keyed("pairwise", f"{party}\n{subject_ref}".encode())
+
     def _keyed(self, label: str, data: bytes) -> str:
         return self._protector.mac(f"reference/{label}", data)[:16].hex()
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A card's personal data, opened for one use."""
-
-    holder: Holder
-    number: CardNumber
-    code: IdentificationCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,86 +65,32 @@ class Seal:
             raise Unavailable("register_damaged", "sealed data was altered, or lies under another record") from None
 
 
-class CardDesk:
-    """Puts cards into the register and reads their personal data back."""
+class People:
+    """The persons of the register, with a data key each."""
 
     def __init__(self, register: Cards, protector: Protector) -> None:
         self._register = register
         self._protector = protector
         self.references = References(protector)
 
-    def register(self, card: Card, status: CardStatus, now: datetime) -> str:
-        """Store a card of the card register and return its reference.
+    def find(self, id_number: IdNumber) -> HolderRow | None:
+        """The person with this number, if the register knows them."""
+        return self._register.find_holder(self.references.holder(id_number))
 
-        Raises `Conflict` `card_exists`, `chip_key_taken`.
-        """
-        card_ref = self.references.card(card.chip.identification_code)
-        holder_ref = self.references.holder(card.holder.id_number)
-        held = self._register.find_holder(holder_ref)
-        try:
-            self._add(card, card_ref, status, held or self._new_holder(card.holder, holder_ref), now)
-        except Conflict as conflict:
-            # Somebody registered this person's first card a moment ago: seal under the key they chose.
-            if conflict.code != "holder_exists" or (held := self._register.find_holder(holder_ref)) is None:
-                raise
-            self._add(card, card_ref, status, held, now)
-        return card_ref
+    def get(self, holder_ref: str) -> HolderRow:
+        """Raises `Unavailable` `register_damaged` where something stands in the register without its person."""
+        holder = self._register.find_holder(holder_ref)
+        if holder is None:
+            raise Unavailable("register_damaged", "a record stands in the register without its holder")
+        return holder
 
-    def identity(self, card: CardRow, holder: HolderRow | None = None) -> Identity:
-        """The personal data behind `card`, whose `holder` may be given where it was read with others. Raises
-        `Unavailable` `register_damaged` if it does not open."""
-        holder_row = holder or self._holder(card)
-        seal = self._seal(holder_row)
-        person = json.loads(seal.open(holder_row.sealed, f"holder/{card.holder_ref}"))
-        chip = json.loads(seal.open(card.sealed_identity, f"card/{card.card_ref}"))
-        return Identity(
-            Holder(IdNumber(person["id_number"]), person["name"]),
-            CardNumber(chip["number"]),
-            IdentificationCode(chip["code"]),
-        )
+    def enter(self, holder: Holder) -> HolderRow:
+        """The person as stored; stored now if they were unknown."""
+        return self.find(holder.id_number) or self._register.add_holder(self.draft(holder))
 
-    def seal_of(self, card: CardRow, holder: HolderRow | None = None) -> Seal:
-        """The data key of the card's holder, to seal or open what belongs to them."""
-        return self._seal(holder or self._holder(card))
-
-    def cards_of(self, id_number: IdNumber) -> Sequence[CardRow]:
-        return self._register.cards_of_holder(self.references.holder(id_number))
-
-    def cards_numbered(self, number: CardNumber) -> Sequence[CardRow]:
-        return self._register.cards_by_number(self.references.card_number(number))
-
-    def card_of(self, code: IdentificationCode) -> CardRow:
-        """Raises `NotFound` `card_unknown`."""
-        return self._register.get_card(self.references.card(code))
-
-    def _add(self, card: Card, card_ref: str, status: CardStatus, holder: HolderRow, now: datetime) -> None:
-        identity = {"code": card.chip.identification_code.text, "number": card.number.text}
-        row = CardRow(
-            card_ref=card_ref,
-            region=card.chip.identification_code.region,
-            number_mac=self.references.card_number(card.number),
-            holder_ref=holder.holder_ref,
-            chip_profile=card.chip.profile,
-            sealed_identity=self._seal(holder).seal(json.dumps(identity).encode(), f"card/{card_ref}"),
-            status=status,
-            issued_on=card.issued_on,
-            expires_on=card.expires_on,
-            created_at=now,
-            updated_at=now,
-            chip_key_ref=self._chip_key(card.chip),
-        )
-        self._register.add_card(row, holder)
-
-    def _chip_key(self, chip: Chip) -> str | None:
-        """The key the chip must prove itself with, if the card's making told us; else its first proof does."""
-        if chip.public_key is not None:
-            return self.references.chip_key(hashlib.sha256(chip.public_key).digest())
-        if chip.atr_historical is not None:
-            code = chip.identification_code.text
-            return self.references.chip_key(shared_key_reference(code, chip.atr_historical))
-        return None
-
-    def _new_holder(self, holder: Holder, holder_ref: str) -> HolderRow:
+    def draft(self, holder: Holder) -> HolderRow:
+        """A row for a person that is not stored yet, with a data key of its own."""
+        holder_ref = self.references.holder(holder.id_number)
         data_key = protect.new_data_key()
         person = json.dumps({"id_number": holder.id_number.text, "name": holder.name}, ensure_ascii=False)
         return HolderRow(
@@ -162,11 +99,11 @@ class CardDesk:
             sealed=Seal(data_key).seal(person.encode(), f"holder/{holder_ref}"),
         )
 
-    def _holder(self, card: CardRow) -> HolderRow:
-        holder = self._register.find_holder(card.holder_ref)
-        if holder is None:
-            raise Unavailable("register_damaged", "a card stands in the register without its holder")
-        return holder
+    def person(self, row: HolderRow) -> Holder:
+        """Who that is. Raises `Unavailable` `register_damaged` if it does not open."""
+        person = json.loads(self.seal_of(row).open(row.sealed, f"holder/{row.holder_ref}"))
+        return Holder(IdNumber(person["id_number"]), person["name"])
 
-    def _seal(self, holder: HolderRow) -> Seal:
-        return Seal(self._protector.unwrap(holder.wrapped_data_key, context=holder.holder_ref.encode()))
+    def seal_of(self, row: HolderRow) -> Seal:
+        """The person's data key, to seal or open what belongs to them."""
+        return Seal(self._protector.unwrap(row.wrapped_data_key, context=row.holder_ref.encode()))

@@ -44,6 +44,12 @@ class CardsContract:
             register.add_card(other, HolderRow(card.holder_ref, b"another key", b"sealed otherwise"))
         assert register.cards_of_holder(card.holder_ref) == (card,)
 
+    def test_a_person_is_stored_before_any_card_and_once(self, register: Register) -> None:
+        person = HolderRow(ref(), b"first key", b"sealed person")
+        assert register.add_holder(person) == person
+        assert register.add_holder(replace(person, wrapped_data_key=b"second key")) == person
+        assert register.find_holder(person.holder_ref) == person
+
     def test_a_chip_key_belongs_to_one_card(self, register: Register, world: World) -> None:
         card = world.card()
         keyed = replace(card, card_ref=ref(), holder_ref=ref(), chip_key_ref=ref())

@@ -12,6 +12,7 @@ from typing import Self
 from ecard_card.card import Card, CardNumber, Chip, ChipAssurance, Holder, IdentificationCode, IdNumber
 from ecard_card.credential import card_type
 from ecard_card.status import CardStatus
+from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.chip.evidence import Evidence
 from ecard_issuer.chip.in_process import InProcessReader
 from ecard_issuer.chip.judge import Anchor, Anchors
@@ -24,7 +25,7 @@ from ecard_issuer.enrol import Enrolment, OpenEnrolment, ProvenEnrolment
 from ecard_issuer.issue import IssuedCredential, Issuing
 from ecard_issuer.keyring import IssuerIdentity, KeyRing
 from ecard_issuer.migrations import migrate
-from ecard_issuer.people import CardDesk
+from ecard_issuer.people import People
 from ecard_issuer.register import SqlRegister, make_engine
 from ecard_issuer.root_keys import RootKeys
 from ecard_issuer.trust_board import TrustBoard
@@ -80,7 +81,7 @@ class Office:
         ring = KeyRing(register, home, board, IssuerIdentity(ISSUER, ("000000",)))
         ring.open(NOW)
         signing = PresentDesk(home, signer(home), folder, ring.identity)
-        desk = CardDesk(register, FileProtector(home.file))
+        desk = CardDesk(register, People(register, FileProtector(home.file)))
         authority = authority or ChipAuthority.create(NOW)
         chip_master = chip_master or secrets.token_bytes(16)
         statements = EphemeralSigner()

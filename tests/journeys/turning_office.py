@@ -18,6 +18,7 @@ from ecard_card.credential import card_type
 from ecard_card.errors import ApprovalNeeded
 from ecard_card.status import CardChange
 from ecard_issuer.approvals import Approvals
+from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.chip.judge import Anchor, Anchors
 from ecard_issuer.chip.simulator import ChipAuthority, SimulatedChip
 from ecard_issuer.dispatch import Dispatcher, Wake
@@ -32,7 +33,7 @@ from ecard_issuer.key_office import KeyOffice
 from ecard_issuer.keyring import IssuerIdentity, KeyRing
 from ecard_issuer.lifecycle import LifeCycle
 from ecard_issuer.migrations import migrate
-from ecard_issuer.people import CardDesk
+from ecard_issuer.people import People
 from ecard_issuer.publish import Publisher
 from ecard_issuer.register import SqlRegister, make_engine
 from ecard_issuer.root_keys import RootKeys
@@ -105,7 +106,7 @@ class TurningOffice:
         signing = LocalDesk(
             home, [SigningRules(ISSUER, identity.status_uri, identity.regions)], journal, Quotas(), clock
         )
-        desk, authority = CardDesk(register, FileProtector(home.file)), ChipAuthority.create(START)
+        desk, authority = CardDesk(register, People(register, FileProtector(home.file))), ChipAuthority.create(START)
         profile = Profile(ISSUER, card_type(ISSUER), identity.status_uri, rules.credential_life)
         anchors = Anchors((Anchor("test: chip CA", authority.der),), allow_test=True)
         nobody = LocalChipKeyHolder("test: no key", secrets.token_bytes(16), kid="00000000", sign=lambda message: b"")

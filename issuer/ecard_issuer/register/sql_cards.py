@@ -26,6 +26,13 @@ class SqlCards(Store):
             if card.chip_key_ref is not None:
                 take_chip_key(connection, card.chip_key_ref, card.card_ref)
 
+    def add_holder(self, holder: HolderRow) -> HolderRow:
+        of_person = select(tables.holder).where(tables.holder.c.holder_ref == holder.holder_ref)
+        with self._writing() as connection:
+            insert_new(connection, tables.holder, **columns(holder))
+            (stored,) = many(connection, HolderRow, of_person)
+        return stored
+
     def get_card(self, card_ref: str) -> CardRow:
         with self._reading() as connection:
             card = one(connection, CardRow, select(tables.card).where(tables.card.c.card_ref == card_ref))

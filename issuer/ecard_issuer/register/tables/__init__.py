@@ -1,0 +1,57 @@
+"""The tables of the register.
+
+Each table names its distribution column in `info`: the column by which a distributed PostgreSQL spreads its rows.
+Every primary key and unique constraint includes that column, no foreign key crosses it, and no number comes from a
+sequence shared by all. What must be unique across cards therefore has a directory table of its own, keyed by the
+thing that must be unique (`chip_key`, `ecard_binding`, `credential_directory`; `open_approval` for changes).
+
+Rules that no key can express are triggers, written down in the migrations: a key that live credentials name is not
+retired, and what was decided about an approval stays decided.
+"""
+
+from __future__ import annotations
+
+from ecard_issuer.register.tables.approvals import approval, approval_vote, open_approval
+from ecard_issuer.register.tables.cards import (
+    binding,
+    binding_history,
+    card,
+    chip_key,
+    ecard_binding,
+    enrolment,
+    holder,
+)
+from ecard_issuer.register.tables.changes import card_event
+from ecard_issuer.register.tables.feed import feed, feed_head, outbox
+from ecard_issuer.register.tables.issuing import credential, credential_directory, plan, reissue
+from ecard_issuer.register.tables.keys import key_schedule, signing_key, trust_list, trust_root
+from ecard_issuer.register.tables.operators import operator
+from ecard_issuer.register.tables.statuses import status_entry, status_list
+
+__all__ = [
+    "approval",
+    "approval_vote",
+    "binding",
+    "binding_history",
+    "card",
+    "card_event",
+    "chip_key",
+    "credential",
+    "credential_directory",
+    "ecard_binding",
+    "enrolment",
+    "feed",
+    "feed_head",
+    "holder",
+    "key_schedule",
+    "open_approval",
+    "operator",
+    "outbox",
+    "plan",
+    "reissue",
+    "signing_key",
+    "status_entry",
+    "status_list",
+    "trust_list",
+    "trust_root",
+]
