@@ -1,13 +1,12 @@
 """The physical card's status, its allowed changes, and what follows from it for the e-card.
 
-Status codes are those of national code table AAZ502. The e-card has no status of its own: `effective_status`
-derives it, so nothing has to be kept in step.
+Status codes are those of national code table AAZ502. The e-card has no status of its own:
+`ecard_card.effective.effective_status` derives it, so nothing has to be kept in step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
 
@@ -80,42 +79,10 @@ class EcardStatus(IntEnum):
     SUSPENDED = 2
 
 
-@dataclass(frozen=True)
-class RegionPolicy:
-    """What each card status permits the e-card to do. The default is the strict reading: only 1 is usable."""
+class Effect(StrEnum):
+    """What a card's status permits its e-card to do, by a region's policy."""
 
-    effects: Mapping[CardStatus, EcardStatus] = field(
-        default_factory=lambda: MappingProxyType(
-            {
-                CardStatus.SEALED: EcardStatus.SUSPENDED,
-                CardStatus.NORMAL: EcardStatus.VALID,
-                CardStatus.LOST: EcardStatus.SUSPENDED,
-                CardStatus.LOCKED: EcardStatus.SUSPENDED,
-                CardStatus.TEMPORARILY_LOST: EcardStatus.SUSPENDED,
-                CardStatus.CANCELLED: EcardStatus.INVALID,
-            }
-        )
-    )
-
-    def __post_init__(self) -> None:
-        missing = set(CardStatus) - set(self.effects)
-        if missing:
-            raise ValueError(f"policy says nothing of card status {sorted(missing)}")
-        if self.effects[CardStatus.CANCELLED] is not EcardStatus.INVALID:
-            raise ValueError("a cancelled card ends its e-card in every region")
-
-
-STRICT_POLICY = RegionPolicy()
-
-
-def effective_status(
-    card: CardStatus, *, holder_locked: bool = False, policy: RegionPolicy = STRICT_POLICY
-) -> EcardStatus:
-    """The e-card's status as a pure function of the card's status, the holder's own lock and the region's policy.
-
-    A holder's lock can suspend a valid e-card; it never revives one.
-    """
-    effect = policy.effects[card]
-    if effect is EcardStatus.VALID and holder_locked:
-        return EcardStatus.SUSPENDED
-    return effect
+    ALLOW = "allow"
+    CONSENT = "consent"  # only after the holder has said so
+    DENY = "deny"
+    END = "end"  # for good

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ecard_card import jose
 from ecard_card.card import Card
-from ecard_card.status import effective_status
+from ecard_card.effective import effective_status
 from ecard_issuer.enrol import OpenEnrolment, ProvenEnrolment
 from ecard_issuer.issue import IssuedCredential
 from ecard_issuer.operators import NewOperator

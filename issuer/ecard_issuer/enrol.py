@@ -14,8 +14,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from ecard_card.card import ChipAssurance
+from ecard_card.effective import effective_status
 from ecard_card.errors import ChipFault, RuleViolation
-from ecard_card.status import STRICT_POLICY, EcardStatus, RegionPolicy, effective_status
+from ecard_card.region_policy import STRICT, RegionPolicy
+from ecard_card.status import EcardStatus
 from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.chip.evidence import Challenge, Evidence
 from ecard_issuer.chip.judge import MAX_AGE, Anchors, Judgement, judge
@@ -63,7 +65,7 @@ class Enrolment:
         key_holder: ChipKeyHolder | None,
         *,
         minimum: ChipAssurance = ChipAssurance.READ,
-        policy: RegionPolicy = STRICT_POLICY,
+        policy: RegionPolicy = STRICT,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._register = register

@@ -248,6 +248,8 @@ def _no_stricter(row: SigningKeyRow, cut_off: datetime | None) -> bool:
 def _named_note(life: KeyLife) -> Sequence[str]:
     if life.purpose is KeyPurpose.EVENT:
         return ("consequence_events_kept",)
+    if life.purpose is KeyPurpose.STATEMENT:
+        return ("consequence_statements_kept",)
     return ("consequence_named",) if life.live or life.planned else ()
 
 

@@ -15,8 +15,10 @@ from typing import Protocol
 from ecard_card import device_proof, jose
 from ecard_card.card import ChipAssurance
 from ecard_card.credential import StatusRef
+from ecard_card.effective import effective_status
 from ecard_card.errors import Conflict, EcardError, InvalidInput, NotFound, RuleViolation, Unavailable
-from ecard_card.status import STRICT_POLICY, EcardStatus, RegionPolicy, effective_status
+from ecard_card.region_policy import STRICT, RegionPolicy
+from ecard_card.status import EcardStatus
 from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.draft import Draft, Drafter, seal_context
 from ecard_issuer.ports import Register
@@ -70,7 +72,7 @@ class Issuing:
         drafter: Drafter,
         *,
         owner: str,
-        policy: RegionPolicy = STRICT_POLICY,
+        policy: RegionPolicy = STRICT,
         random: Callable[[int], bytes] = secrets.token_bytes,
         reached: Callable[[str], None] = lambda step: None,
     ) -> None:

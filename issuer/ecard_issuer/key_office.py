@@ -142,7 +142,7 @@ class KeyOffice:
     def wanted_schedule(self, purpose: KeyPurpose, every_seconds: int) -> Schedule:
         """A schedule within bounds. Raises `InvalidInput` `bad_key_purpose`, `bad_schedule`."""
         if purpose not in PURPOSES:
-            raise InvalidInput("bad_key_purpose", "an issuer has keys for credential, status and event")
+            raise InvalidInput("bad_key_purpose", "an issuer has keys for credential, status, event and statement")
         if not 1 <= every_seconds <= LONGEST_PERIOD:
             raise InvalidInput("bad_schedule", "want 1 s to ten years")
         return Schedule(purpose, timedelta(seconds=every_seconds))

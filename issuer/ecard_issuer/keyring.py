@@ -23,7 +23,7 @@ from ecard_keys.trust.trust import Trust
 from ecard_keys.trust.trust_list import IssuerEntry, TrustRoot
 
 #: What an issuer signs for the outside.
-PURPOSES: Final = (KeyPurpose.CREDENTIAL, KeyPurpose.STATUS, KeyPurpose.EVENT)
+PURPOSES: Final = (KeyPurpose.CREDENTIAL, KeyPurpose.STATUS, KeyPurpose.EVENT, KeyPurpose.STATEMENT)
 #: A new event key signs only this long after its promotion. Until then its predecessor does, which verifiers accept
 #: for 60 s more: so the news of the promotion comes under a key that every follower already believes.
 EVENT_KEY_LEAD: Final = timedelta(seconds=10)
@@ -129,7 +129,7 @@ class KeyRing:
         `InvalidInput` `bad_key_purpose` for a purpose that issuers do not have, `Conflict` `next_key_exists`.
         """
         if purpose not in PURPOSES:
-            raise InvalidInput("bad_key_purpose", "an issuer has keys for credential, status and event")
+            raise InvalidInput("bad_key_purpose", "an issuer has keys for credential, status, event and statement")
         waiting = (KeyState.GENERATED, KeyState.NEXT)
         if any(row.state in waiting for row in self.rows([purpose])):
             raise Conflict("next_key_exists", "promote the waiting key of this purpose first")

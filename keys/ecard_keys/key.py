@@ -38,6 +38,7 @@ class KeyPurpose(StrEnum):
     CREDENTIAL = "credential"
     STATUS = "status"
     EVENT = "event"
+    STATEMENT = "statement"  # what the authority states to a named party: news for a partner, a confirmation
     CODE = "code"
     ACCESS_TOKEN = "access-token"  # noqa: S105 - the name of a purpose
     LOG = "log"

@@ -125,12 +125,12 @@ def earliest_promotion(key: KeyLife, rules: RotationRules) -> datetime | None:
 def earliest_retirement(key: KeyLife, rules: RotationRules) -> datetime | None:
     """When nothing that the key signed needs it any more, and it may leave the trust list.
 
-    None for a key that is not verify-only, one that open issuances are going to name, and one of events: the feed
-    keeps every event for ever, and who reads it from its beginning needs the key of each.
+    None for a key that is not verify-only, one that open issuances are going to name, and one of events or statements:
+    the feed keeps every event for ever, people keep confirmations, and who reads them needs the key of each.
     """
     if key.state is not KeyState.VERIFY_ONLY or key.retired_from is None or key.planned:
         return None
-    if key.purpose is KeyPurpose.EVENT:
+    if key.purpose in (KeyPurpose.EVENT, KeyPurpose.STATEMENT):
         return None
     ends = key.retired_from
     if key.purpose is KeyPurpose.CREDENTIAL:

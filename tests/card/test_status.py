@@ -10,9 +10,7 @@ from ecard_card.status import (
     CardChange,
     CardStatus,
     EcardStatus,
-    RegionPolicy,
     apply_change,
-    effective_status,
 )
 
 S, C = CardStatus, CardChange
@@ -56,37 +54,3 @@ def test_every_change_from_every_status(status: CardStatus, change: CardChange) 
 
 def test_cancelled_is_final() -> None:
     assert all(S.CANCELLED not in origins for origins, _ in ALLOWED_CHANGES.values())
-
-
-@pytest.mark.parametrize(
-    ("card", "expected"),
-    [
-        (S.SEALED, EcardStatus.SUSPENDED),
-        (S.NORMAL, EcardStatus.VALID),
-        (S.LOST, EcardStatus.SUSPENDED),
-        (S.LOCKED, EcardStatus.SUSPENDED),
-        (S.TEMPORARILY_LOST, EcardStatus.SUSPENDED),
-        (S.CANCELLED, EcardStatus.INVALID),
-    ],
-)
-def test_strict_policy_makes_only_a_normal_card_usable(card: CardStatus, expected: EcardStatus) -> None:
-    assert effective_status(card) is expected
-
-
-@pytest.mark.parametrize("card", CardStatus)
-def test_holder_lock_suspends_and_never_revives(card: CardStatus) -> None:
-    free, locked = effective_status(card), effective_status(card, holder_locked=True)
-    assert locked is (EcardStatus.SUSPENDED if free is EcardStatus.VALID else free)
-
-
-def test_region_may_be_milder_but_never_revive_a_cancelled_card() -> None:
-    strict = {status: effective_status(status) for status in CardStatus}
-    mild = RegionPolicy({**strict, S.LOCKED: EcardStatus.VALID})
-    assert effective_status(S.LOCKED, policy=mild) is EcardStatus.VALID
-    with pytest.raises(ValueError, match="cancelled"):
-        RegionPolicy({**strict, S.CANCELLED: EcardStatus.SUSPENDED})
-
-
-def test_region_must_speak_of_every_status() -> None:
-    with pytest.raises(ValueError, match="says nothing"):
-        RegionPolicy({S.CANCELLED: EcardStatus.INVALID})

@@ -13,11 +13,23 @@ CALLER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}")
 
 
 class Role(StrEnum):
-    """What a caller is for. An operator may do everything, the others one thing each."""
+    """What a caller is for. An operator may do everything, the others what their work needs."""
 
     OPERATOR = "operator"
     VERIFIER = "verifier"  # follows the feed
     COUNTER = "counter"  # asks for verifications
+    DESK = "desk"  # a clerk at a service outlet
+    HOTLINE = "hotline"  # answers 12333
+    CHANNEL = "channel"  # the back end of an app, a website, a kiosk
+    INSTITUTION = "institution"  # a designated hospital or pharmacy
+    AGENCY = "agency"  # an employer, community or school that applies for its people
+    SOURCE = "source"  # the physical card system
+    RELYING = "relying"  # a service that people use on the strength of their card
+    PARTNER = "partner"  # is told when something changes
+
+
+#: Those who have codes verified; a verifier by itself knows no others.
+VERIFIER_ROLES: Final = (Role.OPERATOR, Role.VERIFIER, Role.COUNTER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ecard_issuer.consequences import Consequences
 
 #: As `ecard_issuer.keyring.PURPOSES`, which is not loaded for a help text.
-_PURPOSES = ("credential", "status", "event")
+_PURPOSES = ("credential", "status", "event", "statement")
 _DAY = 86_400
 
 

@@ -15,7 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import BindParameter
 
 from ecard_card.errors import Conflict, NotFound, RuleViolation
-from ecard_card.status import STRICT_POLICY, EcardStatus, RegionPolicy
+from ecard_card.region_policy import STRICT, RegionPolicy
+from ecard_card.status import EcardStatus
 from ecard_issuer.register import tables
 from ecard_issuer.register.engine import reading, writing
 from ecard_issuer.rows import CardRow, EntryChange, Grant
@@ -25,7 +26,7 @@ Row = TypeVar("Row")
 
 
 def _strict(region: str) -> RegionPolicy:
-    return STRICT_POLICY
+    return STRICT
 
 
 class Store:

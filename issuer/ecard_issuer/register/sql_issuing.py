@@ -7,8 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, update
 
+from ecard_card.effective import effective_status
 from ecard_card.errors import Conflict, InvalidInput, NotFound, RuleViolation
-from ecard_card.status import EcardStatus, effective_status
+from ecard_card.status import EcardStatus
 from ecard_issuer.register import tables
 from ecard_issuer.register.sql import Store, columns, fixed, insert_new, lock_card, many, one, set_entries
 from ecard_issuer.register.sql_enrolments import load_enrolment, proven_enrolment

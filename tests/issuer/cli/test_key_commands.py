@@ -62,8 +62,8 @@ def test_the_list_is_a_table_with_what_is_to_be_done_below(ecard: Terminal, monk
     ecard("create", "status")
     lines = ecard("list").splitlines()
     assert lines[0].split() == ["KEY", "ID", "PURPOSE", "STATE", "ALGORITHM", "HOME", "SINCE", "NEXT", "CHANGE", "LIVE"]
-    assert len({line.index("ES256") for line in lines[1:5]}) == 1, "columns are aligned"
-    assert "may sign from" in lines[4]
+    assert len({line.index("ES256") for line in lines[1:6]}) == 1, "columns are aligned"
+    assert "may sign from" in lines[5]
     assert lines[-1] == "Nothing is due, late or unsafe."
     monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     assert ecard("list").startswith("密钥编号")

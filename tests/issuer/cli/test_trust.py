@@ -103,7 +103,7 @@ def test_a_list_from_a_ceremony_is_published_by_two_people(
     desk.done("trust", "publish", result)
     shown = json.loads(desk.done("trust", "show", "--json"))
     assert (shown["version"], shown["root"], shown["expired"]) == (1, 1, False)
-    assert len(shown["issuers"]["https://issuer.example"]) == 3
+    assert len(shown["issuers"]["https://issuer.example"]) == 4
     assert desk.ecard("trust", "publish", result)[0] == 1  # this very list
     assert "Trust list version 1" in desk.done("trust", "show", result)
 
@@ -139,7 +139,7 @@ def test_an_entry_for_a_list_made_elsewhere_is_signed_by_its_keys(desk: Desk, to
     desk.done("trust", "submit", "-o", submitted)
     desk.done("trust", "plan", "-o", plan, "--issuer-file", submitted)
     outer = json.loads(submitted.read_bytes())
-    assert len(outer["signatures"]) == 3
+    assert len(outer["signatures"]) == 4
     submitted.write_text(json.dumps(outer | {"signatures": outer["signatures"][:2]}))
     status, _, said = desk.ecard("trust", "plan", "-o", plan, "--issuer-file", submitted)
     assert (status, "submission_unproven" in said) == (1, True)

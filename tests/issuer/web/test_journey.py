@@ -109,7 +109,7 @@ def test_keys_are_listed_made_and_promoted(operator: TestClient) -> None:
     assert made["state"] == "next"
     assert post(operator, f"/v1/keys/{made['kid']}/promote", {"despite_lead": True})["state"] == "active"
     states = {key["kid"]: key["state"] for key in operator.get("/v1/keys").json()["keys"]}
-    assert sorted(states.values()) == ["active", "active", "active", "verify-only"]
+    assert sorted(states.values()) == ["active", "active", "active", "active", "verify-only"]
     published = operator.get("/.well-known/jwt-vc-issuer").json()
     assert made["kid"] in {key["kid"] for key in published["jwks"]["keys"]}
 

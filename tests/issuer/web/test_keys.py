@@ -47,7 +47,7 @@ def test_a_rotation_from_dry_run_to_the_old_key_that_only_verifies(operator: Tes
     foreseen = operator.post("/v1/keys", json={"purpose": "credential", "dry_run": True})
     assert foreseen.status_code == 200
     assert foreseen.json()["possible"] is True
-    assert len(operator.get("/v1/keys").json()["keys"]) == 3
+    assert len(operator.get("/v1/keys").json()["keys"]) == 4
     old, made = active(operator), create(operator)
     assert (made["state"], made["home"], made["live_credentials"]) == ("next", "file", 0)
     early = operator.post(f"/v1/keys/{made['kid']}/promote")
