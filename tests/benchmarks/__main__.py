@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import code_picture, issue_library, offline_check, reissue, sdjwt_verify, signing
+from tests.benchmarks import code_picture, issue_library, offline_check, reissue, revocation, sdjwt_verify, signing
 
 BENCHMARKS: dict[str, Callable[[], list[dict[str, object]]]] = {
     "offline_check": offline_check.run,
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[], list[dict[str, object]]]] = {
     "issue_library": issue_library.run,
     "reissue": reissue.run,
     "code_picture": code_picture.run,
+    "revocation": revocation.run,
     "sign_file": signing.run_file,
     "sign_sm2": signing.run_sm2,
     "sign_openbao_single": signing.run_openbao_single,
