@@ -35,11 +35,17 @@ class CardChange(StrEnum):
     UNLOCK = "unlock"
     REPLACE = "replace"  # 补换: ends this chip; the e-card moves to the new one
     CANCEL = "cancel"  # 注销: ends card and e-card
+    # What leaves the status as it is, and bears on the e-card alone:
+    HOLDER_LOCK = "holder_lock"  # the holder shut their e-card
+    HOLDER_UNLOCK = "holder_unlock"
+    CONSENT = "consent"  # the holder permits its use, where the policy leaves that to them
+    WITHDRAW_CONSENT = "withdraw_consent"
+    REVIEW = "review"  # time alone: its last day is over, or another policy holds in its region
 
 
 _ANY_LIVE = frozenset(CardStatus) - {CardStatus.CANCELLED}
 
-#: Which statuses a change may start from, and the one status it leads to.
+#: Which statuses a change of the status may start from, and the one status it leads to.
 ALLOWED_CHANGES: Mapping[CardChange, tuple[frozenset[CardStatus], CardStatus]] = MappingProxyType(
     {
         CardChange.ENABLE: (frozenset({CardStatus.SEALED}), CardStatus.NORMAL),
@@ -59,13 +65,16 @@ ALLOWED_CHANGES: Mapping[CardChange, tuple[frozenset[CardStatus], CardStatus]] =
     }
 )
 
+#: The changes that leave the status as it is. A cancelled card has no e-card that they could bear on.
+ECARD_CHANGES = frozenset(CardChange) - ALLOWED_CHANGES.keys()
+
 
 def apply_change(status: CardStatus, change: CardChange) -> CardStatus:
     """The status that `change` leads to from `status`.
 
     Raises `RuleViolation` with code `card_change_impossible` where the table has no such change.
     """
-    origins, target = ALLOWED_CHANGES[change]
+    origins, target = (_ANY_LIVE, status) if change in ECARD_CHANGES else ALLOWED_CHANGES[change]
     if status not in origins:
         raise RuleViolation("card_change_impossible", f"{change.value} is not possible from status {status.value}")
     return target

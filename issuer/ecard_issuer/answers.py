@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from ecard_card import jose
 from ecard_card.card import Card
-from ecard_card.effective import effective_status
 from ecard_issuer.enrol import OpenEnrolment, ProvenEnrolment
 from ecard_issuer.issue import IssuedCredential
 from ecard_issuer.operators import NewOperator
@@ -20,12 +21,12 @@ def registration_warnings(card: Card) -> list[str]:
     return [] if card.number.check_holds else ["card_number_check"]
 
 
-def registered_answer(register: Cards, card_ref: str, card: Card) -> Json:
+def registered_answer(register: Cards, card_ref: str, card: Card, now: datetime) -> Json:
     """A `RegisteredCard`."""
-    return card_answer(register, register.get_card(card_ref)) | {"warnings": registration_warnings(card)}
+    return card_answer(register, register.get_card(card_ref), now) | {"warnings": registration_warnings(card)}
 
 
-def card_answer(register: Cards, card: CardRow) -> Json:
+def card_answer(register: Cards, card: CardRow, now: datetime) -> Json:
     """A `CardAnswer`."""
     binding = register.find_binding(card.card_ref)
     return {
@@ -33,7 +34,9 @@ def card_answer(register: Cards, card: CardRow) -> Json:
         "region": card.region,
         "chip_profile": card.chip_profile,
         "status": int(card.status),
-        "ecard_status": effective_status(card.status).name.lower(),
+        "ecard_status": register.effect_of(card, now).name.lower(),
+        "holder_locked": card.holder_locked,
+        "consented": card.consented,
         "sequence": card.sequence,
         "issued_on": card.issued_on.isoformat(),
         "expires_on": card.expires_on.isoformat(),
@@ -55,7 +58,7 @@ def card_answer(register: Cards, card: CardRow) -> Json:
     }
 
 
-def change_answer(result: ChangeResult) -> Json:
+def change_answer(register: Cards, result: ChangeResult, now: datetime) -> Json:
     """A `ChangeAnswer`. The reason stays in the register."""
     event = result.event
     return {
@@ -64,8 +67,10 @@ def change_answer(result: ChangeResult) -> Json:
         "change": event.change.value,
         "previous": int(event.previous),
         "status": int(event.status),
-        "ecard_status": effective_status(event.status).name.lower(),
+        "ecard_status": register.effect_of(register.get_card(event.card_ref), now).name.lower(),
         "sequence": event.sequence,
+        "source": event.source,
+        "source_sequence": event.source_sequence,
         "event_id": event.event_id,
         "missed": event.missed,
         "occurred_at": rfc3339(event.occurred_at),

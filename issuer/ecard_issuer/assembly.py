@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,10 @@ from ecard_card.card import ChipAssurance
 from ecard_card.credential import card_type
 from ecard_card.errors import EcardError, InvalidInput, NotFound
 from ecard_card.region import EVERYWHERE
+from ecard_issuer.acting_rules import ActingRules, OnlyInPerson
 from ecard_issuer.approvals import Approvals
 from ecard_issuer.card_desk import CardDesk
+from ecard_issuer.card_effect import PolicyChanges, PolicyOf, no_changes, strict_everywhere
 from ecard_issuer.chip.judge import Anchors
 from ecard_issuer.chip_trust import chip_anchors, chip_key_holder
 from ecard_issuer.collect import Collecting
@@ -35,6 +37,7 @@ from ecard_issuer.key_homes import KEY_FILE, ROOT_FILE, home_of, open_desk, open
 from ecard_issuer.key_lives import KeyLives
 from ecard_issuer.key_office import KeyOffice
 from ecard_issuer.keyring import PURPOSES, IssuerIdentity, KeyRing
+from ecard_issuer.life.build import Life, open_life
 from ecard_issuer.lifecycle import LifeCycle
 from ecard_issuer.migrations import migrate
 from ecard_issuer.operators import Desk
@@ -78,6 +81,7 @@ class Issuer:
     reissue: Reissue
     collecting: Collecting
     lifecycle: LifeCycle
+    life: Life
     publisher: Publisher
     operators: Desk
     hub: FeedHub
@@ -123,6 +127,9 @@ class Outside:
     reached: Callable[[str], None]
     beside: tuple[Register, ...] = ()
     board: TrustBoard | None = None
+    acting: ActingRules = field(default_factory=OnlyInPerson)
+    policy_of: PolicyOf = strict_everywhere
+    policy_changes: PolicyChanges = no_changes
 
 
 def build(
@@ -137,11 +144,15 @@ def build(
     reached: Callable[[str], None] = lambda step: None,
     beside: Sequence[Register] = (),
     board: TrustBoard | None = None,
+    acting: ActingRules | None = None,
+    policy_of: PolicyOf = strict_everywhere,
+    policy_changes: PolicyChanges = no_changes,
 ) -> Issuer:
     """Open everything that `settings` name; `create` makes an authority where there is none. `say` hears what a person
     should know. `serve` takes the data directory for this server before anything is opened, as `start` else does.
 
-    `anchors` and `key_holder` stand in for those of the settings; `reached` hears each step of an issuance. `beside`
+    `anchors` and `key_holder` stand in for those of the settings; `reached` hears each step of an issuance. `acting`
+    says who may act for whom, `policy_of` and `policy_changes` what differs by region. `beside`
     are the registers of the other issuers hosted here, which get a copy of every trust list; such an issuer is built
     with the `board` of the first, and has no root keys of its own (`ecard_issuer.deployment`). Raises
     `NotFound` `no_authority`, `Unavailable` where a database or key file does not open or is lost (`key_file_missing`)
@@ -157,7 +168,18 @@ def build(
         if serve:
             place.serve()
         with place.alone():
-            outside = Outside(clock, anchors, key_holder, say, reached, tuple(beside), board)
+            outside = Outside(
+                clock,
+                anchors,
+                key_holder,
+                say,
+                reached,
+                tuple(beside),
+                board,
+                acting or OnlyInPerson(),
+                policy_of,
+                policy_changes,
+            )
             return _open(settings, place, outside, create=create)
     except BaseException:
         place.release()
@@ -195,7 +217,7 @@ def _no_authority(folder: Path) -> NotFound:
 
 
 def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside: Outside) -> Issuer:
-    register = SqlRegister(engine)
+    register = SqlRegister(engine, policy_of=outside.policy_of)
     clock = outside.clock
     now = clock()
     fresh = not register.list_keys([purpose.value for purpose in PURPOSES])
@@ -223,6 +245,7 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
     drafter = Drafter(profile, cards)
     issuing = Issuing(register, cards, keys, signing, drafter, owner=place.owner(), reached=outside.reached)
     hub = FeedHub(register.feed_head(STREAM))
+    life = open_life(engine, register, cards, outside.acting, outside.policy_of, outside.policy_changes, wake.ring)
 
     def settle(moment: datetime) -> int:
         """Void plans past their life."""
@@ -230,7 +253,7 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
 
     def upkeep(moment: datetime) -> None:
         """What has to be done again and again, however little happens. One failing does not stop the others."""
-        for work in (keys.refresh, key_office.upkeep, settle):
+        for work in (keys.refresh, key_office.upkeep, settle, life.upkeep.turn):
             try:
                 work(moment)
             except EcardError as error:
@@ -252,8 +275,9 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
         enrolment=Enrolment(register, cards, anchors, key_holder, minimum=minimum),
         issuing=issuing,
         reissue=Reissue(register, keys, signing, drafter, owner=place.owner(), settle=settle, reached=outside.reached),
-        collecting=Collecting(register, cards, profile),
+        collecting=Collecting(register, cards, profile, issuing.follow),
         lifecycle=LifeCycle(register, wake.ring),
+        life=life,
         publisher=Publisher(register, keys, signing, ttl=settings.status_ttl, life=settings.status_hours * 3600),
         operators=Desk(register, approvals=approvals),
         hub=hub,

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, time, timedelta
 from ecard_card import cwt, sd_jwt
 from ecard_card.algorithm import Algorithm
 from ecard_card.card import ChipAssurance
+from ecard_card.china import CHINA
 from ecard_card.credential import Credential, StatusRef
 from ecard_card.errors import CheckFailed, InvalidInput, RuleViolation, Unavailable
 from ecard_issuer.card_desk import CardDesk
@@ -96,7 +97,7 @@ class Drafter:
         `algorithm_unavailable`.
         """
         identity = self._desk.identity(card, holder)
-        expires_at = min(now + self.profile.validity, datetime.combine(card.expires_on, time.max, UTC))
+        expires_at = min(now + self.profile.validity, datetime.combine(card.expires_on, time.max, CHINA))
         if until is not None:
             expires_at = min(expires_at, until)
         if expires_at <= now:

@@ -14,9 +14,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from ecard_card.card import ChipAssurance
-from ecard_card.effective import effective_status
 from ecard_card.errors import ChipFault, RuleViolation
-from ecard_card.region_policy import STRICT, RegionPolicy
 from ecard_card.status import EcardStatus
 from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.chip.evidence import Challenge, Evidence
@@ -65,7 +63,6 @@ class Enrolment:
         key_holder: ChipKeyHolder | None,
         *,
         minimum: ChipAssurance = ChipAssurance.READ,
-        policy: RegionPolicy = STRICT,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._register = register
@@ -73,7 +70,6 @@ class Enrolment:
         self._anchors = anchors
         self._key_holder = key_holder
         self._minimum = minimum
-        self._policy = policy
         self._random = random
 
     def begin(self, terminal_id: str, now: datetime) -> OpenEnrolment:
@@ -102,7 +98,7 @@ class Enrolment:
         self._compare(card, evidence, judgement)
         if judgement.assurance < self._minimum:
             raise RuleViolation("chip_proof_too_weak", f"this issuer binds on {self._minimum.label} or better")
-        if effective_status(card.status, policy=self._policy) is not EcardStatus.VALID:
+        if self._register.effect_of(card, now) is not EcardStatus.VALID:
             raise RuleViolation("card_not_issuable", "the card's status does not permit an e-card")
         usable_until = now + PROOF_LIFE
         self._register.prove_enrolment(

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from ecard_card import device_proof, jose
+from ecard_card import cwt, device_proof, jose
+from ecard_card.algorithm import Algorithm
 from ecard_card.card import ChipAssurance
 from ecard_card.credential import StatusRef
-from ecard_card.effective import effective_status
 from ecard_card.errors import Conflict, EcardError, InvalidInput, NotFound, RuleViolation, Unavailable
-from ecard_card.region_policy import STRICT, RegionPolicy
 from ecard_card.status import EcardStatus
 from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.draft import Draft, Drafter, seal_context
@@ -27,7 +26,7 @@ from ecard_issuer.states import BindingState, EnrolmentState
 from ecard_keys.desk.desk import SigningDesk, SigningProfile
 from ecard_keys.key import KeyPurpose, KeyRecord
 from ecard_keys.status_uri import list_uri
-from ecard_keys.verify import load_public_key, verify_jws
+from ecard_keys.verify import load_public_key, uncompressed, verify_jws
 
 _PLAN_LIFE = timedelta(seconds=30)
 _SLOT_TRIES = 20
@@ -52,6 +51,21 @@ class IssuedCredential:
     assurance: ChipAssurance
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a credential is to say, and on the strength of what: a proven enrolment, or a credential before it."""
+
+    card: CardRow
+    enrolment_id: str
+    assurance: ChipAssurance
+    device_key: bytes  # uncompressed
+    device_key_thumbprint: bytes
+    ecard_id: str
+    renewal: bool
+    device_algorithm: Algorithm = Algorithm.ES256
+    replaces: bytes | None = None
+
+
 class Issuing:
     """The one way in which a credential comes to be.
 
@@ -72,7 +86,6 @@ class Issuing:
         drafter: Drafter,
         *,
         owner: str,
-        policy: RegionPolicy = STRICT,
         random: Callable[[int], bytes] = secrets.token_bytes,
         reached: Callable[[str], None] = lambda step: None,
     ) -> None:
@@ -83,7 +96,6 @@ class Issuing:
         self._drafter = drafter
         self._profile = drafter.profile
         self._owner = owner
-        self._policy = policy
         self._random = random
         self._reached = reached
 
@@ -118,12 +130,51 @@ class Issuing:
         if enrolment.state is not EnrolmentState.PROVEN or enrolment.card_ref is None or enrolment.assurance is None:
             raise RuleViolation("enrolment_not_proven", "the chip has not answered this enrolment's challenge")
         card = self._register.get_card(enrolment.card_ref)
-        if effective_status(card.status, policy=self._policy) is not EcardStatus.VALID:
+        if self._register.effect_of(card, now) is not EcardStatus.VALID:
             raise RuleViolation("card_not_issuable", "the card's status does not permit an e-card")
         binding = self._register.find_binding(card.card_ref)
         renewal = _is_renewal(binding, ecard_id)
         target = binding.ecard_id if binding is not None and renewal else self._random(16).hex()
-        draft, plan = self._plan(card, enrolment, enrolment.assurance, device_key, target, renewal, now)
+        draft = _Wanted(
+            card, enrolment.enrolment_id, enrolment.assurance, device_key, _thumbprint(device_key), target, renewal
+        )
+        row, selective, uri = self._make(draft, now)
+        return to_issued(row, selective, uri)
+
+    def follow(self, old: CredentialRow, now: datetime) -> None:
+        """Issue what follows a credential that ended because its card was replaced: the same e-card, the same device
+        key, the chip that carries the e-card now, as that was proven when it was bound.
+
+        Raises `RuleViolation` `card_not_issuable`, `enrolment_not_proven` (the new chip was not proven yet);
+        `Conflict` `credential_not_replaced`, `credential_already_replaced`, `issuance_in_progress`; and as `issue`.
+        """
+        card_ref = self._register.card_of_ecard(old.ecard_id)
+        binding = self._register.find_binding(card_ref) if card_ref is not None else None
+        if card_ref is None or binding is None or card_ref == old.card_ref or binding.ecard_id != old.ecard_id:
+            raise Conflict("credential_not_replaced", "the e-card of this credential moved to no other card")
+        if binding.state is not BindingState.LIVE:
+            raise RuleViolation("enrolment_not_proven", "the new card's chip has to be proven first")
+        card = self._register.get_card(card_ref)
+        if self._register.effect_of(card, now) is not EcardStatus.VALID:
+            raise RuleViolation("card_not_issuable", "the card's status does not permit an e-card")
+        held = cwt.parse(old.cwt)
+        wanted = _Wanted(
+            card,
+            "",
+            binding.assurance,
+            uncompressed(held.device_key, held.device_algorithm),
+            old.device_key_thumbprint,
+            old.ecard_id,
+            True,
+            held.device_algorithm,
+            old.credential_id,
+        )
+        self._make(wanted, now)
+
+    def _make(self, wanted: _Wanted, now: datetime) -> tuple[CredentialRow, str, str]:
+        """Plan, sign, check and commit; the row, its SD-JWT and the URI of its status list."""
+        card = wanted.card
+        draft, plan = self._plan(wanted, now)
         self._reached("planned")
         try:
             signatures = self._sign(draft, now)
@@ -137,7 +188,7 @@ class Issuing:
                 self._register.void_plan(card.card_ref, plan.plan_id, now)
             raise
         self._reached("committed")
-        return to_issued(row, selective, draft.credential.status.uri)
+        return row, selective, draft.credential.status.uri
 
     def _sign(self, draft: Draft, now: datetime) -> list[bytes]:
         try:
@@ -163,28 +214,29 @@ class Issuing:
                         raise
         return settled
 
-    def _plan(
-        self,
-        card: CardRow,
-        enrolment: EnrolmentRow,
-        assurance: ChipAssurance,
-        device_key: bytes,
-        ecard_id: str,
-        renewal: bool,
-        now: datetime,
-    ) -> tuple[Draft, PlanRow]:
+    def _plan(self, wanted: _Wanted, now: datetime) -> tuple[Draft, PlanRow]:
         """A checked draft and its recorded plan; takes the chip, the e-card and a status index."""
+        card = wanted.card
         credential_id, plan_id = self._random(16), self._random(16).hex()
         for _ in range(_SLOT_TRIES):
             key = self._keys.active(KeyPurpose.CREDENTIAL)
             slot = self._register.free_slot(now)
-            draft = self._drafter.lay_out(card, credential_id, device_key, slot, assurance, key, now)
+            draft = self._drafter.lay_out(
+                card,
+                credential_id,
+                wanted.device_key,
+                slot,
+                wanted.assurance,
+                key,
+                now,
+                device_algorithm=wanted.device_algorithm,
+            )
             self._reached("drafted")
             plan = PlanRow(
                 card_ref=card.card_ref,
                 plan_id=plan_id,
-                enrolment_id=enrolment.enrolment_id,
-                ecard_id=ecard_id,
+                enrolment_id=wanted.enrolment_id,
+                ecard_id=wanted.ecard_id,
                 card_status=card.status,
                 profile=self._profile.vct,
                 profile_hash=self._profile.digest,
@@ -193,11 +245,12 @@ class Issuing:
                 credential_id=credential_id,
                 draft_hashes=draft.hashes,
                 key_id=key.kid,
-                device_key_thumbprint=_thumbprint(device_key),
+                device_key_thumbprint=wanted.device_key_thumbprint,
                 owner=self._owner,
                 expires_at=now + _PLAN_LIFE,
                 created_at=now,
-                renewal=renewal,
+                renewal=wanted.renewal,
+                replaces=wanted.replaces,
             )
             try:
                 self._register.plan_issuance(plan, now)

@@ -8,7 +8,7 @@ is sealed by their `Seal` too, so that destroying one key makes all of it unread
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ecard_card.card import CardNumber, Holder, IdentificationCode, IdNumber
 from ecard_card.errors import CheckFailed, Unavailable
@@ -98,6 +98,12 @@ class People:
             wrapped_data_key=self._protector.wrap(data_key, context=holder_ref.encode()),
             sealed=Seal(data_key).seal(person.encode(), f"holder/{holder_ref}"),
         )
+
+    def renamed(self, row: HolderRow, name: str) -> HolderRow:
+        """The person's row under a new name, under the same data key; not stored."""
+        person = Holder(self.person(row).id_number, name)
+        text = json.dumps({"id_number": person.id_number.text, "name": person.name}, ensure_ascii=False)
+        return replace(row, sealed=self.seal_of(row).seal(text.encode(), f"holder/{row.holder_ref}"))
 
     def person(self, row: HolderRow) -> Holder:
         """Who that is. Raises `Unavailable` `register_damaged` if it does not open."""

@@ -77,7 +77,8 @@ class Card(Model):
 class Change(Model):
     """A change of a card's status as recorded. `applied` is False for a repetition, which changes nothing.
 
-    `missed` counts the sequence numbers before this one that the register has never seen.
+    `sequence` is the register's own count; `source_sequence` is the sender's number, and `missed` counts the sender's
+    numbers before it that the register has never seen.
     """
 
     applied: bool
@@ -87,6 +88,7 @@ class Change(Model):
     sequence: int
     event_id: str
     missed: int
+    source_sequence: int | None = None
 
     @classmethod
     def _of(cls, data: Mapping[str, Any]) -> Self:
@@ -98,6 +100,7 @@ class Change(Model):
             int(data["sequence"]),
             _text(data["event_id"]),
             int(data.get("missed", 0)),
+            data.get("source_sequence"),
         )
 
 

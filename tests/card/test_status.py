@@ -7,6 +7,7 @@ import pytest
 from ecard_card.errors import RuleViolation
 from ecard_card.status import (
     ALLOWED_CHANGES,
+    ECARD_CHANGES,
     CardChange,
     CardStatus,
     EcardStatus,
@@ -35,6 +36,7 @@ TABLE = {
     (S.LOCKED, C.CANCEL): S.CANCELLED,
     (S.TEMPORARILY_LOST, C.CANCEL): S.CANCELLED,
 }
+TABLE |= {(status, change): status for status in S if status is not S.CANCELLED for change in ECARD_CHANGES}
 
 
 def test_status_numbers_are_those_of_the_national_table() -> None:

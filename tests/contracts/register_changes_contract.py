@@ -61,31 +61,88 @@ class ChangesContract:
 
     def test_a_repeated_event_changes_nothing(self, register: Register, world: World) -> None:
         card = world.card()
-        first = world.change(card, LOSS, 1, "e1")
-        world.change(card, FOUND, 2, "e2")
-        for repeated in (world.change(card, LOSS, 1, "e1"), world.change(card, LOSS, None, "e1")):
+        first = world.change(card, LOSS, 1, "e1", source="s")
+        world.change(card, FOUND, 2, "e2", source="s")
+        for number in (1, None):
+            repeated = world.change(card, LOSS, number, "e1", source="s")
             assert repeated == ChangeResult(applied=False, event=first.event)
-        assert world.change(card, LOSS, 1, "another id").applied is False
+        assert world.change(card, LOSS, 1, "another id", source="s").applied is False
         assert register.get_card(card.card_ref).status is CardStatus.NORMAL
         for change, sequence, event_id in ((FOUND, 1, "e1"), (LOSS, 2, "e1"), (FOUND, 1, "e9")):
             with refused(Conflict, "card_event_differs"):
-                world.change(card, change, sequence, event_id)
+                world.change(card, change, sequence, event_id, source="s")
 
     def test_an_older_event_never_undoes_a_newer_one(self, register: Register, world: World) -> None:
         card = world.card()
-        jumped = world.change(card, LOSS, 5)
-        assert (jumped.applied, jumped.event.missed) == (True, 4)
+        jumped = world.change(card, LOSS, 5, source="s")
+        assert (jumped.applied, jumped.event.missed, jumped.event.sequence) == (True, 4, 1)
         for late in (1, 4):
             with refused(RuleViolation, "card_change_superseded"):
-                world.change(card, FOUND, late)
+                world.change(card, FOUND, late, source="s")
         assert register.get_card(card.card_ref).status is CardStatus.LOST
-        assert world.change(card, FOUND).event.sequence == 6
+        found = world.change(card, FOUND)
+        assert (found.event.sequence, found.event.source, found.event.source_sequence) == (2, "", None)
+
+    def test_each_sender_counts_its_own_numbers(self, register: Register, world: World) -> None:
+        card = world.card()
+        world.change(card, LOSS)  # at our own desk, which uses up nobody's number
+        first = world.change(card, FOUND, 1, "e", source="s")
+        assert (first.applied, first.event.missed, first.event.sequence) == (True, 0, 2)
+        other = world.change(card, LOSS, 1, "e", source="t")
+        assert (other.applied, other.event.sequence) == (True, 3)
+        assert world.change(card, FOUND, 1, "e", source="s") == ChangeResult(applied=False, event=first.event)
+        assert [(event.source, event.source_sequence) for event in register.events_of(card.card_ref)] == [
+            ("", None),
+            ("s", 1),
+            ("t", 1),
+        ]
+
+    def test_a_sender_that_tells_what_is_known_is_recorded_and_changes_nothing(
+        self, register: Register, world: World
+    ) -> None:
+        card = world.card()
+        issued = world.issue(card)
+        world.change(card, LOSS)
+        world.outbox()
+        echo = world.change(card, LOSS, 3, source="s")
+        assert (echo.applied, echo.entries, echo.event.missed) == (True, (), 2)
+        assert (echo.event.previous, echo.event.status, echo.event.sequence) == (CardStatus.LOST, CardStatus.LOST, 2)
+        (told,) = world.outbox()
+        assert (told.body["sequence"], told.body["entries"]) == (2, [])
+        assert world.value(issued.list_id, issued.index) == 2
+        with refused(RuleViolation, "card_change_impossible"):
+            world.change(card, LOSS)  # at our own desk it is a mistake, and somebody should see it
+        world.change(card, CANCEL)
+        assert world.change(card, CANCEL, 4, source="s").event.previous is CardStatus.CANCELLED
+        assert len(register.ended_bindings(card.card_ref)) == 1
+
+    def test_between_origins_an_old_event_does_not_free_a_card_and_a_strict_one_is_taken(
+        self, register: Register, world: World
+    ) -> None:
+        card, early = world.card(), NOW - timedelta(hours=1)
+        world.change(card, CardChange.REPORT_TEMPORARY_LOSS)
+        for number in (7, None):
+            with refused(RuleViolation, "card_change_superseded"):
+                world.change(card, FOUND, number, source="s", at=early)
+        assert world.change(card, LOSS, 8, source="s", at=early).event.status is CardStatus.LOST
+        with refused(RuleViolation, "card_change_superseded"):  # the newest counts, not the last that came
+            world.change(card, FOUND, 1, source="t", at=NOW - timedelta(minutes=1))
+        assert world.change(card, FOUND, 9, source="s", at=NOW).event.status is CardStatus.NORMAL
+
+    def test_an_event_from_the_future_is_refused(self, register: Register, world: World) -> None:
+        card = world.card()
+        for source in ("", "s"):
+            with refused(RuleViolation, "card_event_from_future"):
+                world.change(card, LOSS, source=source, at=LATER + timedelta(minutes=5, seconds=1))
+        assert world.change(card, LOSS, source="s", at=LATER + timedelta(minutes=5)).applied
 
     def test_hostile_changes_are_refused_and_leave_nothing(self, register: Register, world: World) -> None:
         card = world.card()
-        for sequence in (0, -1, 2**53, 2**80):
+        for sequence in (0, -1, 2**53, 2**80, 1_000_001):
             with refused(InvalidInput, "bad_card_sequence"):
-                world.change(card, LOSS, sequence)
+                world.change(card, LOSS, sequence, source="s")
+        with refused(InvalidInput, "bad_card_sequence"):
+            world.change(card, LOSS, 1)  # whose number?
         with refused(RuleViolation, "card_change_impossible"):
             world.change(card, FOUND)
         with refused(RuleViolation, "replacement_needs_new_card"):
@@ -103,25 +160,32 @@ class ChangesContract:
     )
     @given(
         events=st.lists(
-            st.tuples(st.integers(1, 6), st.sampled_from([LOSS, FOUND, CANCEL, CardChange.LOCK, CardChange.UNLOCK])),
+            st.tuples(
+                st.sampled_from(["", "s", "t"]),
+                st.integers(1, 4),
+                st.integers(0, 3),
+                st.sampled_from([LOSS, FOUND, CANCEL, CardChange.LOCK, CardChange.UNLOCK]),
+            ),
             min_size=1,
-            max_size=7,
+            max_size=8,
         )
     )
-    def test_any_order_of_events_ends_as_the_model_says(
-        self, world: World, events: list[tuple[int, CardChange]]
+    def test_any_order_of_events_from_any_origin_ends_as_the_model_says(
+        self, world: World, events: list[tuple[str, int, int, CardChange]]
     ) -> None:
         card = world.card()
         credential = world.issue(card)
         model = Model()
-        for sequence, change in events:
+        for source, number, minute, change in events:
+            sequence = number if source else None
             try:
-                outcome = "applied" if world.change(card, change, sequence).applied else "repeated"
+                result = world.change(card, change, sequence, source=source, at=NOW + timedelta(minutes=minute))
+                outcome = "applied" if result.applied else "repeated"
             except EcardError as error:
                 outcome = error.code
-            assert outcome == model.take(sequence, change)
+            assert outcome == model.take(source, sequence, minute, change)
         stored = world.register.get_card(card.card_ref)
-        assert (stored.status, stored.sequence) == (model.status, model.last)
+        assert (stored.status, stored.sequence) == (model.status, model.count)
         assert world.value(credential.list_id, credential.index) == model.value
 
 
@@ -129,19 +193,27 @@ class Model:
     """What design says of a card's events, without a database."""
 
     def __init__(self) -> None:
-        self.status, self.last = CardStatus.NORMAL, 0
-        self.seen: dict[int, CardChange] = {}
+        self.status, self.count = CardStatus.NORMAL, 0
+        self.seen: dict[tuple[str, int], CardChange] = {}
+        self.times: list[tuple[str, int]] = []
 
-    def take(self, sequence: int, change: CardChange) -> str:
-        if sequence in self.seen:
-            return "repeated" if self.seen[sequence] is change else "card_event_differs"
-        if sequence <= self.last:
-            return "card_change_superseded"
+    def take(self, source: str, number: int | None, minute: int, change: CardChange) -> str:
+        if number is not None:
+            if (source, number) in self.seen:
+                return "repeated" if self.seen[source, number] is change else "card_event_differs"
+            if any(sender == source and number < seen for sender, seen in self.seen):
+                return "card_change_superseded"
         origins, target = ALLOWED_CHANGES[change]
-        if self.status not in origins:
-            return "card_change_impossible"
-        self.seen[sequence] = change
-        self.status, self.last = target, sequence
+        if not (source and target is self.status):
+            if self.status not in origins:
+                return "card_change_impossible"
+            newer = any(other != source and minute < at for other, at in self.times)
+            if source and newer and target is CardStatus.NORMAL:
+                return "card_change_superseded"
+        if number is not None:
+            self.seen[source, number] = change
+        self.status, self.count = target, self.count + 1
+        self.times.append((source, minute))
         return "applied"
 
     @property
@@ -203,6 +275,18 @@ class ReplacementContract:
         assert replace_by(new.card_ref).applied is False
         with refused(Conflict, "card_event_differs"):
             replace_by(third.card_ref)
+
+    def test_a_sender_may_tell_of_a_replacement_that_we_know(self, register: Register, world: World) -> None:
+        old = world.card()
+        before = world.issue(old)
+        new, third = world.second_card(old), world.second_card(old)
+        world.replaced(old, new)
+        with refused(RuleViolation, "card_change_impossible"):
+            world.replaced(old, third, source="s")
+        assert world.replaced(old, new, source="s").event.previous is CardStatus.CANCELLED
+        assert register.card_of_ecard(before.ecard_id) == new.card_ref
+        with refused(RuleViolation, "card_change_impossible"):
+            world.replaced(old, new)
 
     def test_a_replacement_is_refused_for_each_reason(self, register: Register, world: World) -> None:
         old = world.card()

@@ -139,7 +139,9 @@ class RaceContract:
         card = world.card()
         with ThreadPoolExecutor(THREADS) as pool:
             results = list(
-                pool.map(lambda _: world.change(card, CardChange.REPORT_LOSS, 1, "e").applied, range(THREADS))
+                pool.map(
+                    lambda _: world.change(card, CardChange.REPORT_LOSS, 1, "e", source="s").applied, range(THREADS)
+                )
             )
         assert sorted(results) == [False] * (THREADS - 1) + [True]
         assert len(world.outbox()) == 1

@@ -127,15 +127,36 @@ class World:
         return self.commit(plan)
 
     def change(
-        self, card: CardRow, change: CardChange, sequence: int | None = None, event_id: str | None = None
+        self,
+        card: CardRow,
+        change: CardChange,
+        sequence: int | None = None,
+        event_id: str | None = None,
+        *,
+        source: str = "",
+        at: datetime = NOW,
     ) -> ChangeResult:
         return self.register.apply_change(
-            card.card_ref, change, event_id=event_id or ref(), occurred_at=NOW, now=LATER, sequence=sequence
+            card.card_ref,
+            change,
+            event_id=event_id or ref(),
+            occurred_at=at,
+            now=LATER,
+            source=source,
+            sequence=sequence,
         )
 
-    def replaced(self, old: CardRow, new: CardRow, enrolment_id: str | None = None) -> ChangeResult:
+    def replaced(
+        self, old: CardRow, new: CardRow, enrolment_id: str | None = None, *, source: str = ""
+    ) -> ChangeResult:
         return self.register.replace_card(
-            old.card_ref, new.card_ref, event_id=ref(), occurred_at=NOW, now=LATER, enrolment_id=enrolment_id
+            old.card_ref,
+            new.card_ref,
+            event_id=ref(),
+            occurred_at=NOW,
+            now=LATER,
+            source=source,
+            enrolment_id=enrolment_id,
         )
 
     def value(self, list_id: int, index: int) -> int:

@@ -81,8 +81,14 @@ class Service:
 
 
 def open_service(
-    folder: Path, clock: Clock | None = None, database_url: str | None = None, *, approvals_needed: int = 0
+    folder: Path,
+    clock: Clock | None = None,
+    database_url: str | None = None,
+    *,
+    approvals_needed: int = 0,
+    **rest: Any,
 ) -> Service:
+    """`rest` goes to `build`: who may act for whom, what differs by region."""
     clock = clock or Clock()
     authority = ChipAuthority.create(START)
     anchors = Anchors((Anchor("test: chip CA", authority.der),), allow_test=True)
@@ -93,4 +99,4 @@ def open_service(
         database_url=database_url,
         approvals_needed=approvals_needed,
     )
-    return Service(build(settings, clock=clock, anchors=anchors), clock, authority)
+    return Service(build(settings, clock=clock, anchors=anchors, **rest), clock, authority)

@@ -36,8 +36,10 @@ def test_a_change_is_applied_once_and_its_repetition_changes_nothing(service: Se
     [
         {"event_id": "a b"},
         {"event_id": "x" * 65},
-        {"sequence": 0},
-        {"sequence": 2**53},
+        {"sequence": 0, "source": "s"},
+        {"sequence": 2**53, "source": "s"},
+        {"sequence": 1},
+        {"source": "\n"},
         {"reason": "r" * 201},
         {"reason": "line\nbreak"},
         {"occurred_at": datetime(2026, 1, 1)},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from ecard_card.errors import InvalidInput
 from ecard_card.messages import text
-from ecard_card.status import CardChange, CardStatus
+from ecard_card.status import ALLOWED_CHANGES, CardChange, CardStatus
 from ecard_issuer.cli.common import add_options, opened, read_body, show, talk
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     look.add_argument("card_ref", metavar="CARD_REF", help="as `ecard card find` prints it")
     add_options(look, _show)
 
-    changes = [change.value for change in CardChange if change is not CardChange.REPLACE]
+    changes = [change.value for change in ALLOWED_CHANGES if change is not CardChange.REPLACE]
     change = commands.add_parser("change", help="report what happened to a card")
     change.add_argument("card_ref", metavar="CARD_REF", help="as `ecard card find` prints it")
     change.add_argument("change", choices=changes, metavar="CHANGE", help=", ".join(changes))
@@ -50,6 +50,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _event_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", default="", metavar="NAME", help="who sends this (default: a desk of ours)")
     parser.add_argument("--sequence", type=int, metavar="N", help="the sender's number of this card's change")
     parser.add_argument("--event-id", metavar="ID", help="makes a repetition harmless")
     parser.add_argument("--occurred-at", metavar="TIME", help="when it happened, RFC 3339 (default: now)")
@@ -66,7 +67,7 @@ def _add(args: argparse.Namespace) -> int:
         card_ref = issuer.cards.register(card, CardStatus(body.status), issuer.clock())
         for warning in registration_warnings(card):
             talk(f"warning: {warning}: {text(warning)}")
-        show(args, registered_answer(issuer.register, card_ref, card))
+        show(args, registered_answer(issuer.register, card_ref, card, issuer.clock()))
     return 0
 
 
@@ -77,7 +78,7 @@ def _find(args: argparse.Namespace) -> int:
 
     body = _document(args.file, FindCards)
     with opened(args) as issuer:
-        cards = [card_answer(issuer.register, card) for card in found_cards(issuer, body)]
+        cards = [card_answer(issuer.register, card, issuer.clock()) for card in found_cards(issuer, body)]
         show(args, {"cards": cards}, *(f"{card['card_ref']}  status {card['status']}" for card in cards))
     return 0 if cards else 5
 
@@ -86,7 +87,7 @@ def _show(args: argparse.Namespace) -> int:
     from ecard_issuer.answers import card_answer
 
     with opened(args) as issuer:
-        show(args, card_answer(issuer.register, issuer.register.get_card(args.card_ref)))
+        show(args, card_answer(issuer.register, issuer.register.get_card(args.card_ref), issuer.clock()))
     return 0
 
 
@@ -98,12 +99,13 @@ def _change(args: argparse.Namespace) -> int:
             args.card_ref,
             CardChange(args.change),
             issuer.clock(),
+            source=args.source,
             sequence=args.sequence,
             event_id=args.event_id,
             occurred_at=_time(args.occurred_at),
             reason=args.reason,
         )
-        show(args, change_answer(result))
+        show(args, change_answer(issuer.register, result, issuer.clock()))
     return 0
 
 
@@ -115,12 +117,13 @@ def _replace(args: argparse.Namespace) -> int:
             args.card_ref,
             args.new_card_ref,
             issuer.clock(),
+            source=args.source,
             sequence=args.sequence,
             event_id=args.event_id,
             occurred_at=_time(args.occurred_at),
             reason=args.reason,
         )
-        show(args, change_answer(result))
+        show(args, change_answer(issuer.register, result, issuer.clock()))
     return 0
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
+from ecard_card.status import EcardStatus
 from ecard_issuer.rows import BindingRow, CardEventRow, CardRow, CredentialRow, EndedBindingRow, HolderRow
 
 
@@ -19,6 +21,10 @@ class Cards(Protocol):
 
     def get_card(self, card_ref: str) -> CardRow:
         """`NotFound` `card_unknown`."""
+
+    def effect_of(self, card: CardRow, now: datetime) -> EcardStatus:
+        """What the card makes of its e-card at `now`, under the policy that holds in its region then."""
+        ...
 
     def cards_by_number(self, number_mac: str) -> tuple[CardRow, ...]: ...
 

@@ -1,4 +1,4 @@
-"""Port `Changes`: what happens to a card, in the order of the card's own sequence."""
+"""Port `Changes`: what happens to a card, in the order of the register's own count."""
 
 from __future__ import annotations
 
@@ -18,16 +18,22 @@ class Changes(Protocol):
         event_id: str,
         occurred_at: datetime,
         now: datetime,
+        source: str = "",
         sequence: int | None = None,
         reason: str = "",
     ) -> ChangeResult:
         """Change a card's status, derive its credentials' status entries, write one `status` outbox row.
 
-        `sequence` is the sender's per-card number (None: the next one). A repeated `event_id`, or the same sequence
-        with the same change, alters nothing and returns the recorded event. A jump is accepted and `missed` says how
-        many numbers it skipped; one that comes after a newer one is refused. `cancel` ends binding and credentials.
-        `NotFound` `card_unknown`; `InvalidInput` `bad_card_sequence`; `Conflict` `card_event_differs` (the same event
-        id or sequence with other content); `RuleViolation` `card_change_superseded`, `card_change_impossible`,
+        `source` names the sender, empty: our own desks. `sequence` is the sender's per-card number, which counts among
+        its own: the same event id, or the same number with the same change, alters nothing and returns the recorded
+        event; a jump is accepted and `missed` says how many numbers it skipped; one that comes after a newer one is
+        refused. A sender that reports the status which the card is in is recorded, and changes nothing. A sender's
+        event that happened before the latest change of another origin is refused if it would make the card usable.
+        `cancel` ends binding and credentials.
+
+        `NotFound` `card_unknown`; `InvalidInput` `bad_card_sequence`; `Conflict` `card_event_differs` (the sender's
+        same event id or number with other content); `RuleViolation` `card_change_superseded`,
+        `card_change_impossible`, `card_event_from_future` (more than five minutes ahead of `now`),
         `replacement_needs_new_card`."""
 
     def replace_card(
@@ -38,6 +44,7 @@ class Changes(Protocol):
         event_id: str,
         occurred_at: datetime,
         now: datetime,
+        source: str = "",
         sequence: int | None = None,
         reason: str = "",
         enrolment_id: str | None = None,

@@ -19,6 +19,10 @@ class Issuing(Protocol):
     def plan_issuance(self, plan: PlanRow, now: datetime) -> None:
         """Record what is going to be signed, and take the binding and the status index for it.
 
+        A plan that `replaces` a credential needs no enrolment: it follows one of the same e-card and device key that
+        ended with the e-card's former chip. `NotFound` `credential_unknown`; `Conflict` `credential_not_replaced`,
+        `credential_already_replaced`, `issuance_in_progress`.
+
         `NotFound` `card_unknown`, `enrolment_unknown`, `status_list_unknown`; `InvalidInput`
         `status_index_out_of_range`; `RuleViolation` `card_status_differs`, `enrolment_not_proven` (or another card's),
         `enrolment_expired`, `key_not_active` (the planned key signs no more: plan again); `Conflict`
@@ -95,6 +99,10 @@ class Reissuing(Issuing, Protocol):
         Refused ones come back as from `plan_reissues`, also for `plan_voided` (or committed before) and
         `credential_off_plan`; their plans stay as they are, to be voided. `RuleViolation` `key_not_active` (the
         planned key was declared compromised meanwhile): none is kept."""
+
+    def line_of(self, credential_id: bytes) -> tuple[CredentialRow, ...]:
+        """A credential, its successor, the successor's, and so on, from card to card; empty for an unknown id."""
+        ...
 
     def collect_successor(self, credential_id: bytes, now: datetime) -> CredentialRow:
         """The newest successor of a credential, which ends with all between them; again gives the same.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, SmallInteger, String
+from sqlalchemy import JSON, BigInteger, Boolean, DateTime, SmallInteger, String
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -29,6 +29,19 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Flag(TypeDecorator[bool]):
+    """True or NULL, which reads as False: a table that other tables name gets such a column without being rewritten."""
+
+    impl = Boolean
+    cache_ok = True
+
+    def process_bind_param(self, value: bool | None, dialect: Dialect) -> bool | None:
+        return True if value else None
+
+    def process_result_value(self, value: bool | None, dialect: Dialect) -> bool:
+        return bool(value)
 
 
 class Seconds(TypeDecorator[timedelta]):

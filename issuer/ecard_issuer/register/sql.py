@@ -15,18 +15,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import BindParameter
 
 from ecard_card.errors import Conflict, NotFound, RuleViolation
-from ecard_card.region_policy import STRICT, RegionPolicy
 from ecard_card.status import EcardStatus
+from ecard_issuer.card_effect import PolicyOf, card_effect, strict_everywhere
 from ecard_issuer.register import tables
 from ecard_issuer.register.engine import reading, writing
-from ecard_issuer.rows import CardRow, EntryChange, Grant
+from ecard_issuer.rows import CardRow, CredentialRow, EntryChange, Grant
 from ecard_issuer.states import ApprovalState, OutboxKind
 
 Row = TypeVar("Row")
-
-
-def _strict(region: str) -> RegionPolicy:
-    return STRICT
 
 
 class Store:
@@ -36,7 +32,7 @@ class Store:
         self,
         engine: Engine,
         *,
-        policy_of: Callable[[str], RegionPolicy] = _strict,
+        policy_of: PolicyOf = strict_everywhere,
         list_size: int = 1 << 20,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
@@ -50,6 +46,9 @@ class Store:
 
     def _writing(self) -> AbstractContextManager[Connection]:
         return writing(self._engine)
+
+    def _effect(self, card: CardRow, now: datetime) -> EcardStatus:
+        return card_effect(card, self._policy_of(card.region, now), now)
 
     def _post(
         self, connection: Connection, card_ref: str, kind: OutboxKind, body: Mapping[str, object], now: datetime
@@ -165,6 +164,16 @@ def lock_card(connection: Connection, card_ref: str) -> CardRow:
     if card is None:
         raise NotFound("card_unknown", "no such card in the register")
     return card
+
+
+def load_credential(connection: Connection, credential_id: bytes) -> CredentialRow | None:
+    """The credential of this id, on whichever card."""
+    directory, credential = tables.credential_directory, tables.credential
+    card_ref = connection.scalar(select(directory.c.card_ref).where(directory.c.credential_id == credential_id))
+    if card_ref is None:
+        return None
+    this = (credential.c.card_ref == card_ref, credential.c.credential_id == credential_id)
+    return one(connection, CredentialRow, select(credential).where(*this))
 
 
 def take_chip_key(connection: Connection, chip_key_ref: str, card_ref: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import select
 
 from ecard_card.errors import Conflict, NotFound
+from ecard_card.status import EcardStatus
 from ecard_issuer.register import tables
-from ecard_issuer.register.sql import Store, columns, insert_new, many, one, take_chip_key
+from ecard_issuer.register.sql import Store, columns, insert_new, load_credential, many, one, take_chip_key
 from ecard_issuer.rows import BindingRow, CardEventRow, CardRow, CredentialRow, EndedBindingRow, HolderRow
 
 
@@ -21,7 +24,7 @@ class SqlCards(Store):
                 ).scalar_one()
                 if stored != holder.wrapped_data_key:
                     raise Conflict("holder_exists", "the holder is stored under another data key")
-            if not insert_new(connection, tables.card, **columns(card), outbox_count=0):
+            if not insert_new(connection, tables.card, **columns(card), outbox_count=0, expiry_due=card.expires_on):
                 raise Conflict("card_exists", "this card is in the register already")
             if card.chip_key_ref is not None:
                 take_chip_key(connection, card.chip_key_ref, card.card_ref)
@@ -39,6 +42,9 @@ class SqlCards(Store):
         if card is None:
             raise NotFound("card_unknown", "no such card in the register")
         return card
+
+    def effect_of(self, card: CardRow, now: datetime) -> EcardStatus:
+        return self._effect(card, now)
 
     def cards_by_number(self, number_mac: str) -> tuple[CardRow, ...]:
         with self._reading() as connection:
@@ -81,18 +87,8 @@ class SqlCards(Store):
             )
 
     def find_credential(self, credential_id: bytes) -> CredentialRow | None:
-        directory, credential = tables.credential_directory, tables.credential
         with self._reading() as connection:
-            card_ref = connection.scalar(select(directory.c.card_ref).where(directory.c.credential_id == credential_id))
-            if card_ref is None:
-                return None
-            return one(
-                connection,
-                CredentialRow,
-                select(credential).where(
-                    credential.c.card_ref == card_ref, credential.c.credential_id == credential_id
-                ),
-            )
+            return load_credential(connection, credential_id)
 
     def events_of(self, card_ref: str) -> tuple[CardEventRow, ...]:
         events = tables.card_event

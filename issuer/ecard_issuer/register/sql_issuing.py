@@ -7,15 +7,24 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, update
 
-from ecard_card.effective import effective_status
 from ecard_card.errors import Conflict, InvalidInput, NotFound, RuleViolation
 from ecard_card.status import EcardStatus
 from ecard_issuer.register import tables
-from ecard_issuer.register.sql import Store, columns, fixed, insert_new, lock_card, many, one, set_entries
+from ecard_issuer.register.sql import (
+    Store,
+    columns,
+    fixed,
+    insert_new,
+    load_credential,
+    lock_card,
+    many,
+    one,
+    set_entries,
+)
 from ecard_issuer.register.sql_enrolments import load_enrolment, proven_enrolment
 from ecard_issuer.register.sql_keys import require_signing
 from ecard_issuer.rows import BindingRow, CardRow, CredentialRow, EnrolmentRow, EntryChange, PlanRow
-from ecard_issuer.states import BindingState, EnrolmentState, OutboxKind, PlanState
+from ecard_issuer.states import BindingState, CredentialState, EnrolmentState, OutboxKind, PlanState
 from ecard_keys.key import KeyState
 
 _plan, _binding, _directory = tables.plan, tables.binding, tables.ecard_binding
@@ -25,15 +34,20 @@ class SqlIssuing(Store):
     def plan_issuance(self, plan: PlanRow, now: datetime) -> None:
         with self._writing() as connection:
             card = lock_card(connection, plan.card_ref)
-            self._require_status(card, plan)
+            self._require_status(card, plan, now)
             require_signing(connection, plan.key_id, {KeyState.ACTIVE})
-            enrolment = proven_enrolment(connection, plan.enrolment_id, plan.card_ref, now)
-            if plan.renewal:
-                self._bound_here(connection, plan)
+            if plan.replaces is not None:
+                self._require_follower(connection, plan)
             else:
-                self._reserve(connection, plan, enrolment, now)
+                enrolment = proven_enrolment(connection, plan.enrolment_id, plan.card_ref, now)
+                if plan.renewal:
+                    self._bound_here(connection, plan)
+                else:
+                    self._reserve(connection, plan, enrolment, now)
             self._take_entry(connection, plan)
             if not insert_new(connection, _plan, **columns(plan)):
+                if plan.replaces is not None:
+                    raise Conflict("issuance_in_progress", "what follows this credential is being made now")
                 raise Conflict("plan_exists", "a plan of this id was recorded before")
 
     def get_plan(self, card_ref: str, plan_id: str) -> PlanRow:
@@ -47,14 +61,17 @@ class SqlIssuing(Store):
             plan = self._load_plan(connection, card_ref, plan_id)
             card = lock_card(connection, card_ref)
             self._settle(connection, plan, PlanState.COMMITTED)
-            self._require_status(card, plan)
+            self._require_status(card, plan, now)
             require_signing(connection, plan.key_id, {KeyState.ACTIVE, KeyState.VERIFY_ONLY})
             if any(
                 getattr(credential, name) != getattr(plan, name)
                 for name in ("card_ref", "credential_id", "ecard_id", "list_id", "index", "key_id")
             ) or (credential.device_key_thumbprint != plan.device_key_thumbprint):
                 raise RuleViolation("credential_off_plan", "the credential is not the planned one")
-            self._make_live(connection, plan, self._spend(connection, plan))
+            if plan.replaces is None:
+                self._make_live(connection, plan, self._spend(connection, plan))
+            else:
+                self._tell_former(connection, plan)
             directory = tables.credential_directory
             if not insert_new(connection, directory, credential_id=plan.credential_id, card_ref=card_ref):
                 raise Conflict("credential_exists", "a credential of this id was issued before")
@@ -65,7 +82,7 @@ class SqlIssuing(Store):
                 .where(entry.c.list_id == plan.list_id, entry.c.index == plan.index)
                 .values(credential_id=plan.credential_id)
             )
-            set_entries(connection, [EntryChange(plan.list_id, plan.index, self._effect(card))])
+            set_entries(connection, [EntryChange(plan.list_id, plan.index, self._effect(card, now))])
             self._post(connection, card_ref, OutboxKind.ISSUED, body, now)
 
     def void_plan(self, card_ref: str, plan_id: str, now: datetime) -> bool:
@@ -108,11 +125,8 @@ class SqlIssuing(Store):
                 found += many(connection, PlanRow, planned.where(_plan.c.owner == owner))
         return tuple({(plan.card_ref, plan.plan_id): plan for plan in found}.values())[:limit]
 
-    def _effect(self, card: CardRow) -> EcardStatus:
-        return effective_status(card.status, policy=self._policy_of(card.region))
-
-    def _require_status(self, card: CardRow, plan: PlanRow) -> None:
-        if card.status is not plan.card_status or self._effect(card) is EcardStatus.INVALID:
+    def _require_status(self, card: CardRow, plan: PlanRow, now: datetime) -> None:
+        if card.status is not plan.card_status or self._effect(card, now) is EcardStatus.INVALID:
             raise RuleViolation("card_status_differs", "the card's status is not, or no longer, the planned one")
 
     @staticmethod
@@ -145,6 +159,35 @@ class SqlIssuing(Store):
         if bound is None or bound.ecard_id != plan.ecard_id or bound.state is BindingState.RESERVED:
             raise Conflict("ecard_not_bound_here", "this chip does not carry that e-card")
         return bound
+
+    def _require_follower(self, connection: Connection, plan: PlanRow) -> CredentialRow:
+        """The credential that the plan's is to follow: ended on another card, of the same e-card and device key."""
+        if self._bound_here(connection, plan).state is not BindingState.LIVE:
+            raise Conflict("ecard_not_bound_here", "this chip was not proven yet")
+        old = load_credential(connection, plan.replaces or b"")
+        if old is None:
+            raise NotFound("credential_unknown", "no credential has this id")
+        if old.replaced_by is not None:
+            raise Conflict("credential_already_replaced", "this credential has a successor")
+        same = (old.ecard_id, old.device_key_thumbprint) == (plan.ecard_id, plan.device_key_thumbprint)
+        if not same or old.state is not CredentialState.ENDED or old.card_ref == plan.card_ref:
+            raise Conflict("credential_not_replaced", "that credential is not one of this e-card's former chip")
+        return old
+
+    def _tell_former(self, connection: Connection, plan: PlanRow) -> None:
+        """Tell the credential of the former chip what follows it."""
+        old, credential = self._require_follower(connection, plan), tables.credential
+        told = connection.execute(
+            update(credential)
+            .where(
+                credential.c.card_ref == old.card_ref,
+                credential.c.credential_id == old.credential_id,
+                credential.c.replaced_by.is_(None),
+            )
+            .values(replaced_by=plan.credential_id)
+        )
+        if told.rowcount != 1:
+            raise Conflict("credential_already_replaced", "this credential has a successor")
 
     @staticmethod
     def _take_entry(connection: Connection, plan: PlanRow) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_, update
@@ -21,7 +22,7 @@ from ecard_issuer.register.sql import (
     columns,
     fixed,
     insert_new,
-    lock_card,
+    load_credential,
     many,
     one,
     set_entries,
@@ -110,7 +111,7 @@ class SqlReissuing(SqlIssuing):
                 require_signing(connection, key_id, {KeyState.ACTIVE})
             state = BatchState.read(connection, plans)
             for plan in plans:
-                code = state.refusal(plan, self._effect)
+                code = state.refusal(plan, partial(self._effect, now=now))
                 if code is None and state.open_plan(plan) is not None:
                     code = "issuance_in_progress"
                 if code is not None:
@@ -130,7 +131,7 @@ class SqlReissuing(SqlIssuing):
                 require_signing(connection, key_id, {KeyState.ACTIVE, KeyState.VERIFY_ONLY})
             state = BatchState.read(connection, [item.plan for item in successors])
             for item in successors:
-                code = state.refusal(item.plan, self._effect)
+                code = state.refusal(item.plan, partial(self._effect, now=now))
                 if state.open_plan(item.plan) != item.plan.plan_id:
                     code = "plan_voided"
                 elif code is None and not item.on_plan:
@@ -142,7 +143,7 @@ class SqlReissuing(SqlIssuing):
                 store(connection, kept)
                 news: list[News] = [(item.plan.card_ref, OutboxKind.ISSUED, item.body) for item in kept]
                 entries = [
-                    EntryChange(item.plan.list_id, item.plan.index, self._effect(state.card(item.plan)))
+                    EntryChange(item.plan.list_id, item.plan.index, self._effect(state.card(item.plan), now))
                     for item in kept
                 ]
                 if end_replaced:
@@ -153,15 +154,18 @@ class SqlReissuing(SqlIssuing):
                 self._post_many(connection, news, now)
         return refused
 
+    def line_of(self, credential_id: bytes) -> tuple[CredentialRow, ...]:
+        with self._reading() as connection:
+            return tuple(_lineage(connection, credential_id))
+
     def collect_successor(self, credential_id: bytes, now: datetime) -> CredentialRow:
-        directory = tables.credential_directory
         with self._writing() as connection:
-            card_ref = connection.scalar(select(directory.c.card_ref).where(directory.c.credential_id == credential_id))
-            if card_ref is None:
+            before = _lineage(connection, credential_id)
+            if not before:
                 raise NotFound("credential_unknown", "no credential has this id")
-            lock_card(connection, card_ref)
-            of_card = many(connection, CredentialRow, select(_credentials).where(_credentials.c.card_ref == card_ref))
-            *replaced, newest = _lineage(of_card, credential_id)
+            # A line may lead from card to card; it cannot lead to others than when it was read first, only on.
+            cards_of(connection, {row.card_ref for row in before}, locked=True)
+            *replaced, newest = _lineage(connection, credential_id)[: len(before)]
             if not replaced:
                 raise Conflict("credential_not_replaced", "this credential has no successor")
             if newest.state is not CredentialState.LIVE:
@@ -239,10 +243,14 @@ def _permit(key_id: str) -> Select[Any]:
     return select(_permits).where(_permits.c.key_id == key_id)
 
 
-def _lineage(of_card: Collection[CredentialRow], credential_id: bytes) -> list[CredentialRow]:
-    """A credential of the card, its successor, the successor's, and so on."""
-    by_id = {row.credential_id: row for row in of_card}
-    line = [by_id[credential_id]]
-    while (successor := line[-1].replaced_by) is not None:
-        line.append(by_id[successor])
+def _lineage(connection: Connection, credential_id: bytes) -> list[CredentialRow]:
+    """A credential, its successor, the successor's, and so on; nothing where there is none of this id."""
+    line: list[CredentialRow] = []
+    following: bytes | None = credential_id
+    while following is not None:
+        row = load_credential(connection, following)
+        if row is None:
+            break
+        line.append(row)
+        following = row.replaced_by
     return line

@@ -32,6 +32,9 @@ class CardRow:
     updated_at: datetime
     chip_key_ref: str | None = None
     sequence: int = 0  # the last applied change of this card
+    holder_locked: bool = False  # the holder shut the e-card
+    consented: bool = False  # the holder permits its use in the present status
+    replacing: bool = False  # a new card is being made: the e-card waits for it, whatever becomes of this one
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,16 +20,18 @@ class EntryChange:
 @dataclass(frozen=True, slots=True)
 class CardEventRow:
     card_ref: str
-    sequence: int
+    sequence: int  # the register's own count of this card's events
     event_id: str
     change: CardChange
     previous: CardStatus
     status: CardStatus
-    missed: int  # sequence numbers never seen before this one; 0 where nothing is missing
+    missed: int  # the sender's numbers never seen before this one; 0 where nothing is missing
     occurred_at: datetime
     recorded_at: datetime
     reason: str
     successor: str | None = None  # the new card's reference, where change is `replace`
+    source: str = ""  # the sender, or empty: our own desks
+    source_sequence: int | None = None  # the sender's number of this card's change, where it gives one
 
 
 @dataclass(frozen=True, slots=True)

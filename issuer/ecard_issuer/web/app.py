@@ -14,6 +14,7 @@ from ecard_issuer.web.credentials import credentials_router
 from ecard_issuer.web.enrolments import enrolments_router
 from ecard_issuer.web.feed import feed_router
 from ecard_issuer.web.keys import keys_router
+from ecard_issuer.web.life import life_router
 from ecard_issuer.web.public import health_router, public_router
 from ecard_verifier.callers import Caller, Role
 from ecard_verifier.web.auth import Authenticate
@@ -53,6 +54,7 @@ def create_app(
         cards_router(issuer, known),
         enrolments_router(issuer, known),
         credentials_router(issuer, known),
+        life_router(issuer, known),
         keys_router(issuer, known),
         approvals_router(issuer, known),
         feed_router(issuer, known),

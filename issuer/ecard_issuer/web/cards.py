@@ -1,4 +1,5 @@
-"""Routes about cards: register, look up, change, replace. All of them want an operator."""
+"""Routes about cards: register, look up, change, replace. All of them want an operator; what happened to a card may
+also be reported by the physical card system."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from ecard_card.errors import InvalidInput, NotFound
 from ecard_card.status import CardStatus
 from ecard_issuer.answers import card_answer, change_answer, registered_answer
 from ecard_issuer.assembly import Issuer
+from ecard_issuer.change_order import OWN
 from ecard_issuer.rows import CardRow
 from ecard_issuer.web.models import (
     CardAnswer,
@@ -23,7 +25,7 @@ from ecard_issuer.web.models import (
     RegisteredCard,
     ReplacementBody,
 )
-from ecard_verifier.callers import Role
+from ecard_verifier.callers import Caller, Role
 from ecard_verifier.web.auth import Authenticate, require_role
 from ecard_verifier.web.base import needs, problems
 
@@ -34,7 +36,8 @@ _CHANGE = (400, 401, 403, 404, 409, 413, 415, 422, 503)  # how a change of somet
 def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     """The routes under `/v1/cards`."""
     operator = [Depends(require_role(authenticate, Role.OPERATOR))]
-    router = APIRouter(prefix="/v1/cards", tags=["cards"], dependencies=operator)
+    reporter = require_role(authenticate, Role.SOURCE)
+    router = APIRouter(prefix="/v1/cards", tags=["cards"])
     register = issuer.register
 
     @router.post(
@@ -57,13 +60,14 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
                 409: "card_exists holder_differs chip_key_taken",
             },
         ),
+        dependencies=operator,
         openapi_extra=needs(Role.OPERATOR),
     )
     def register_card(body: NewCard) -> JSONResponse:
         """The ID number, name and card number are sealed at rest and never shown again."""
         card = body.to_card()
         card_ref = issuer.cards.register(card, CardStatus(body.status), issuer.clock())
-        return JSONResponse(registered_answer(register, card_ref, card), 201)
+        return JSONResponse(registered_answer(register, card_ref, card, issuer.clock()), 201)
 
     @router.post(
         "/find",
@@ -80,11 +84,14 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
             503,
             codes={400: "bad_search bad_identification_code bad_card_number bad_id_number"},
         ),
+        dependencies=operator,
         openapi_extra=needs(Role.OPERATOR),
     )
     def find_cards(body: FindCards) -> JSONResponse:
         """What is looked for travels in the body, so that it stands in no log and no history."""
-        return JSONResponse({"cards": [card_answer(register, card) for card in found_cards(issuer, body)]})
+        return JSONResponse(
+            {"cards": [card_answer(register, card, issuer.clock()) for card in found_cards(issuer, body)]}
+        )
 
     @router.get(
         "/{card_ref}",
@@ -92,11 +99,12 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         summary="A card by its reference",
         response_model=CardAnswer,
         responses=problems(401, 403, 404, 422, 503, codes={404: "card_unknown"}),
+        dependencies=operator,
         openapi_extra=needs(Role.OPERATOR),
     )
     def get_card(card_ref: CardRef) -> JSONResponse:
         """Nothing about the holder is in the answer."""
-        return JSONResponse(card_answer(register, register.get_card(card_ref)))
+        return JSONResponse(card_answer(register, register.get_card(card_ref), issuer.clock()))
 
     @router.post(
         "/{card_ref}/changes",
@@ -109,23 +117,28 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
                 400: "bad_card_event",
                 404: "card_unknown",
                 409: "card_event_differs",
-                422: "card_change_impossible card_change_superseded",
+                422: "card_change_impossible card_change_superseded card_event_from_future",
             },
         ),
-        openapi_extra=needs(Role.OPERATOR),
+        openapi_extra=needs(Role.SOURCE),
     )
-    def change_card(card_ref: CardRef, body: ChangeBody) -> JSONResponse:
+    def change_card(
+        card_ref: CardRef,
+        body: ChangeBody,
+        caller: Caller = Depends(reporter),  # noqa: B008 - how FastAPI is told
+    ) -> JSONResponse:
         """Repeating an event changes nothing; an older one never undoes a newer one."""
         result = issuer.lifecycle.change(
             card_ref,
             body.change,
             issuer.clock(),
+            source=_source(caller, body.sequence),
             sequence=body.sequence,
             event_id=body.event_id,
             occurred_at=body.occurred_at,
             reason=body.reason,
         )
-        return JSONResponse(change_answer(result))
+        return JSONResponse(change_answer(register, result, issuer.clock()))
 
     @router.post(
         "/{card_ref}/replacement",
@@ -138,27 +151,37 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
                 400: "bad_card_event",
                 404: "card_unknown enrolment_unknown",
                 409: "card_event_differs chip_already_bound",
-                422: "card_change_impossible card_change_superseded replacement_of_other_holder"
+                422: "card_change_impossible card_change_superseded card_event_from_future replacement_of_other_holder"
                 " replacement_by_cancelled_card replacement_needs_new_card",
             },
         ),
-        openapi_extra=needs(Role.OPERATOR),
+        openapi_extra=needs(Role.SOURCE),
     )
-    def replace_card(card_ref: CardRef, body: ReplacementBody) -> JSONResponse:
+    def replace_card(
+        card_ref: CardRef,
+        body: ReplacementBody,
+        caller: Caller = Depends(reporter),  # noqa: B008 - how FastAPI is told
+    ) -> JSONResponse:
         """Ends the old card's credentials; the same e-card moves to the new card."""
         result = issuer.lifecycle.replace(
             card_ref,
             body.new_card_ref,
             issuer.clock(),
+            source=_source(caller, body.sequence),
             sequence=body.sequence,
             event_id=body.event_id,
             occurred_at=body.occurred_at,
             reason=body.reason,
             enrolment_id=body.enrolment_id,
         )
-        return JSONResponse(change_answer(result))
+        return JSONResponse(change_answer(register, result, issuer.clock()))
 
     return router
+
+
+def _source(caller: Caller, sequence: int | None) -> str:
+    """Whose numbers count. An operator that gives none speaks for our own desks."""
+    return OWN if caller.role is Role.OPERATOR and sequence is None else caller.name
 
 
 def found_cards(issuer: Issuer, body: FindCards) -> list[CardRow]:

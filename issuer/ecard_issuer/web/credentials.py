@@ -34,15 +34,15 @@ def credentials_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
             codes={
                 400: "bad_device_proof bad_jws wrong_type algorithm_not_allowed",
                 404: "credential_unknown",
-                409: "credential_not_replaced",
-                422: "card_not_issuable",
+                409: "credential_not_replaced credential_already_replaced issuance_in_progress",
+                422: "card_not_issuable enrolment_not_proven",
             },
         ),
         openapi_extra=needs(Role.OPERATOR),
     )
     def collect_successor(credential_id: CredentialId, body: SuccessorBody) -> JSONResponse:
-        """After a key was replaced every credential under it is made anew. With this the old one ends; a repetition
-        gives the same again."""
+        """After a key was replaced every credential under it is made anew; after a card was replaced the e-card goes on
+        with the new one, once its chip was proven. With this the old one ends; a repetition gives the same again."""
         issued = issuer.collecting.collect(bytes.fromhex(credential_id), body.proof, issuer.clock())
         issuer.wake.ring()
         return JSONResponse(credential_answer(issued))

@@ -5,16 +5,19 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from ecard_card import jose
 from ecard_card.card import Card, CardNumber, Chip, Holder, IdentificationCode, IdNumber
-from ecard_card.status import CardChange
+from ecard_card.status import ECARD_CHANGES, CardChange
 
 Assurance = Literal["declared", "read", "challenge", "signature"]
 Reference = Annotated[StrictStr, Field(pattern="^[0-9a-f]{1,64}$")]
 Coordinate = Annotated[StrictStr, Field(pattern="^[A-Za-z0-9_-]{43}$")]
-Sequence = Annotated[StrictInt, Field(ge=1, le=2**53 - 1, description="The sender's per-card number.")]
+Sequence = Annotated[
+    StrictInt,
+    Field(ge=1, le=2**53 - 1, description="The sender's own per-card number. It counts among those of this caller."),
+]
 EventId = Annotated[
     StrictStr, Field(pattern="^[A-Za-z0-9._:-]{1,64}$", description="Makes a repetition harmless: choose it once.")
 ]
@@ -97,11 +100,18 @@ class FindCards(Body):
     card_number: StrictStr | None = Field(None, max_length=9, repr=False, description="The number on the card.")
 
 
+def _of_the_status(change: CardChange) -> CardChange:
+    if change in ECARD_CHANGES:
+        raise ValueError("not a change of the card's status")
+    return change
+
+
 class ChangeBody(Body):
     """Something that happened to a card."""
 
-    change: CardChange = Field(
-        description="What happened; `replace` has a route of its own.", examples=[CardChange.REPORT_LOSS]
+    change: Annotated[CardChange, AfterValidator(_of_the_status)] = Field(
+        description="What happened; `replace` has a route of its own, and so have the words of the holder.",
+        examples=[CardChange.REPORT_LOSS],
     )
     sequence: Sequence | None = None
     event_id: EventId | None = None
@@ -141,7 +151,11 @@ class CardAnswer(BaseModel):
     region: str = Field(description="Six digits (GB/T 2260).")
     chip_profile: str
     status: int = Field(description="Code table AAZ502.")
-    ecard_status: Literal["valid", "invalid", "suspended"] = Field(description="What the card's status makes of it.")
+    ecard_status: Literal["valid", "invalid", "suspended"] = Field(
+        description="What the card's status, its last day, the holder's own word and the region's policy make of it."
+    )
+    holder_locked: bool = Field(description="The holder shut the e-card.")
+    consented: bool = Field(description="The holder permits its use in this status, where the policy asks them.")
     sequence: int = Field(description="Of the last change; 0 before the first.")
     issued_on: date
     expires_on: date
@@ -173,10 +187,12 @@ class ChangeAnswer(BaseModel):
     change: CardChange
     previous: int
     status: int
-    ecard_status: Literal["valid", "invalid", "suspended"]
-    sequence: int
+    ecard_status: Literal["valid", "invalid", "suspended"] = Field(description="What the e-card is now.")
+    sequence: int = Field(description="The register's own count of this card's events.")
+    source: str = Field(description="The sender whose numbers count among themselves; empty: a desk of ours.")
+    source_sequence: int | None = Field(description="The sender's number.")
     event_id: str
-    missed: int = Field(description="Sequence numbers before this one that were never seen.")
+    missed: int = Field(description="The sender's numbers before this one that were never seen.")
     occurred_at: datetime
     recorded_at: datetime
 

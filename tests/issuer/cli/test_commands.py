@@ -70,8 +70,8 @@ def test_a_card_is_added_found_changed_and_replaced(ecard: Terminal, bodies: Ser
     assert [row["card_ref"] for row in found["cards"]] == [ref]
     ecard("card", "find", "-", stdin={"card_number": "TEST99999"}, exit_code=5)
     new = ecard("card", "add", "-", stdin=bodies.card_body(2) | {"holder": bodies.card_body(1)["holder"]})
-    replaced = ecard("card", "replace", ref, new["card_ref"], "--sequence", "5")
-    assert (replaced["change"], replaced["status"], replaced["missed"]) == ("replace", 9, 3)
+    replaced = ecard("card", "replace", ref, new["card_ref"], "--source", "card system", "--sequence", "5")
+    assert (replaced["change"], replaced["status"], replaced["missed"]) == ("replace", 9, 4)
     assert ecard("card", "show", ref)["ecard_status"] == "invalid"
 
 

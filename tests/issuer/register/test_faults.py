@@ -87,7 +87,7 @@ def _verbs(world: World) -> dict[str, Verb]:
             committed.card_ref, committed.plan_id, credential_of(committed), {}, NOW
         ),
         "void": lambda register: register.void_plan(voided.card_ref, voided.plan_id, NOW),
-        "change": lambda register: World(register).change(lost, CardChange.REPORT_LOSS, 1, "e1"),
+        "change": lambda register: World(register).change(lost, CardChange.REPORT_LOSS, 1, "e1", source="s"),
         "replace": lambda register: register.replace_card(
             old.card_ref, new.card_ref, event_id="e2", occurred_at=NOW, now=LATER, enrolment_id=proof.enrolment_id
         ),
@@ -257,13 +257,13 @@ def test_a_commit_that_no_standby_confirmed_is_not_a_success(
         event.listen(postgres_engine, "commit", cancel_when_waiting)
         try:
             with refused(Unavailable, "outcome_unknown"):
-                world.change(card, CardChange.LOCK)
+                world.change(card, CardChange.LOCK, event_id="e")
             os.waitpid(helper[0], 0)
         finally:
             event.remove(postgres_engine, "commit", cancel_when_waiting)
             admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
             admin.execute("SELECT pg_reload_conf()")
-    assert world.change(card, CardChange.LOCK, 1).applied is False  # asked again: it was committed after all
+    assert world.change(card, CardChange.LOCK, event_id="e").applied is False  # asked again: it was committed after all
 
 
 def _cancel_waiting(server: PostgresServer) -> None:

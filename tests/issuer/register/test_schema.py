@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, Integer, Table, UniqueConstraint, inspect, text
 
 from ecard_card.errors import Conflict
+from ecard_card.status import CardChange
 from ecard_issuer import migrations
 from ecard_issuer.migrations import is_current, migrate
 from ecard_issuer.register import SqlRegister, make_engine
@@ -177,4 +178,38 @@ def test_the_keys_of_an_older_register_get_their_times(
     assert keys["00000001"].activated_at == LATER
     with refused(Conflict, "next_key_exists"):
         SqlRegister(engine).add_key(key_row("00000005", "generated", "event"))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_changes_of_an_older_register_keep_their_order_and_belong_to_our_desks(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    engine = _at("0005", kind, request, tmp_path)
+    with writing(engine) as connection:
+        connection.execute(text("INSERT INTO holder VALUES ('h', :blob, :blob)"), {"blob": b"x"})
+        connection.execute(
+            text(
+                "INSERT INTO card (card_ref, region, number_mac, holder_ref, chip_profile, sealed_identity, status,"
+                " sequence, issued_on, expires_on, created_at, updated_at, outbox_count)"
+                " VALUES ('c', '350100', 'n', 'h', 'p', :blob, 2, 7, '2024-01-01', '2034-01-01', :at, :at, 1)"
+            ),
+            {"blob": b"x", "at": "2026-11-20 09:30:00.000000"},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO card_event VALUES ('c', 7, 'e', 'report_loss', 1, 2, 6, :at, :at, '', NULL)",
+            ),
+            {"at": "2026-11-20 09:30:00.000000"},
+        )
+    migrate(engine)
+    register = SqlRegister(engine)
+    card = register.get_card("c")
+    assert (card.sequence, card.holder_locked, card.consented, card.replacing) == (7, False, False, False)
+    (before,) = register.events_of("c")
+    assert (before.sequence, before.source, before.source_sequence, before.event_id) == (7, "", None, "e")
+    first = register.apply_change(
+        "c", CardChange.RELEASE, event_id="e", occurred_at=NOW, now=NOW, source="s", sequence=1
+    )
+    assert (first.applied, first.event.sequence, first.event.missed) == (True, 8, 0)
     engine.dispose()

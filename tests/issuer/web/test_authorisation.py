@@ -17,13 +17,24 @@ from ecard_verifier.callers import Role
 from tests.issuer.service import START, Service, open_service
 
 OPERATOR = frozenset({Role.OPERATOR})
+SERVING = OPERATOR | {Role.DESK, Role.HOTLINE, Role.CHANNEL}
 #: Route → the roles that may call it; None: anybody.
 ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/cards"): OPERATOR,
     ("POST", "/v1/cards/find"): OPERATOR,
     ("GET", "/v1/cards/{card_ref}"): OPERATOR,
-    ("POST", "/v1/cards/{card_ref}/changes"): OPERATOR,
-    ("POST", "/v1/cards/{card_ref}/replacement"): OPERATOR,
+    ("POST", "/v1/cards/{card_ref}/changes"): OPERATOR | {Role.SOURCE},
+    ("POST", "/v1/cards/{card_ref}/replacement"): OPERATOR | {Role.SOURCE},
+    **{("POST", f"/v1/{case}"): SERVING for case in ("losses", "releases", "holder-locks", "consents")},
+    **{("GET", f"/v1/{case}/{{case_id}}"): SERVING for case in ("losses", "releases", "holder-locks", "consents")},
+    ("POST", "/v1/replacements"): OPERATOR | {Role.DESK, Role.CHANNEL},
+    ("GET", "/v1/replacements/{case_id}"): OPERATOR | {Role.DESK, Role.CHANNEL, Role.SOURCE},
+    ("POST", "/v1/replacements/{case_id}/made"): OPERATOR | {Role.DESK, Role.SOURCE},
+    ("POST", "/v1/replacements/{case_id}/ready"): OPERATOR | {Role.DESK, Role.SOURCE},
+    ("POST", "/v1/replacements/{case_id}/collected"): OPERATOR | {Role.DESK},
+    ("POST", "/v1/replacements/{case_id}/withdrawn"): OPERATOR | {Role.DESK, Role.CHANNEL},
+    ("POST", "/v1/cancellations"): OPERATOR | {Role.DESK},
+    ("GET", "/v1/cancellations/{case_id}"): OPERATOR | {Role.DESK},
     ("POST", "/v1/enrolments"): OPERATOR,
     ("POST", "/v1/enrolments/{enrolment_id}/evidence"): OPERATOR,
     ("POST", "/v1/enrolments/{enrolment_id}/credentials"): OPERATOR,
@@ -57,6 +68,7 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
 #: What stands in a path where a route has a name: nothing that exists.
 NAMED = {
     "card_ref": "ab" * 16,
+    "case_id": "ac" * 16,
     "enrolment_id": "cd" * 16,
     "credential_id": "ce" * 16,
     "request_id": "ef" * 8,

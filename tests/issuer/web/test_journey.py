@@ -15,6 +15,7 @@ from ecard_card.status import EcardStatus
 from ecard_keys.trust.root import root_from_json
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.bundle import open_bundle
+from ecard_verifier.callers import Role
 from ecard_verifier.check import check
 from ecard_verifier.statuses import accept_status_token
 from tests.issuer.service import ORIGIN, Service
@@ -173,3 +174,21 @@ def test_nothing_personal_in_answers_or_logs(
         assert not any(canary in answer for answer in answers)
         assert canary not in caplog.text
     assert token not in caplog.text
+
+
+def test_the_card_system_reports_under_its_own_name(service: Service, operator: TestClient, app: FastAPI) -> None:
+    card = post(operator, "/v1/cards", service.card_body(1), 201)["card_ref"]
+    path = f"/v1/cards/{card}/changes"
+    desk = post(operator, path, {"change": "report_loss"})
+    assert (desk["sequence"], desk["source"], desk["source_sequence"]) == (1, "", None)
+    name = f"card system {card[:4]}"
+    token = service.issuer.operators.add(name, Role.SOURCE, service.clock()).token
+    source = TestClient(app, headers={"Authorization": f"Bearer {token}"})
+    echo = post(source, path, {"change": "report_loss", "sequence": 1})
+    assert (echo["sequence"], echo["source"], echo["source_sequence"]) == (2, name, 1)
+    assert (echo["applied"], echo["previous"], echo["status"]) == (True, 2, 2)
+    late = {"change": "release", "occurred_at": "2026-11-23T09:59:59Z", "sequence": 2}
+    refused = source.post(path, json=late)
+    assert (refused.status_code, refused.json()["code"]) == (422, "card_change_superseded")
+    ahead = source.post(path, json=late | {"occurred_at": "2026-11-23T10:06:00Z"})
+    assert (ahead.status_code, ahead.json()["code"]) == (422, "card_event_from_future")

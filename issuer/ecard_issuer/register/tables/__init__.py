@@ -25,6 +25,7 @@ from ecard_issuer.register.tables.changes import card_event
 from ecard_issuer.register.tables.feed import feed, feed_head, outbox
 from ecard_issuer.register.tables.issuing import credential, credential_directory, plan, reissue
 from ecard_issuer.register.tables.keys import key_schedule, signing_key, trust_list, trust_root
+from ecard_issuer.register.tables.life import card_case, card_case_directory, policy_review
 from ecard_issuer.register.tables.operators import operator
 from ecard_issuer.register.tables.statuses import status_entry, status_list
 
@@ -34,6 +35,8 @@ __all__ = [
     "binding",
     "binding_history",
     "card",
+    "card_case",
+    "card_case_directory",
     "card_event",
     "chip_key",
     "credential",
@@ -48,6 +51,7 @@ __all__ = [
     "operator",
     "outbox",
     "plan",
+    "policy_review",
     "reissue",
     "signing_key",
     "status_entry",

@@ -6,8 +6,8 @@ from sqlalchemy import BigInteger, Column, Date, Index, LargeBinary, String
 
 from ecard_card.card import ChipAssurance
 from ecard_card.status import CardStatus
-from ecard_issuer.register.columns import IntCode, TextCode, UtcDateTime
-from ecard_issuer.register.schema import card_key, key, needed, one_of, table, text_column, texts
+from ecard_issuer.register.columns import Flag, IntCode, TextCode, UtcDateTime
+from ecard_issuer.register.schema import card_key, key, needed, one_of, partial_index, table, text_column, texts
 from ecard_issuer.states import BindingState, EnrolmentState
 
 holder = table(
@@ -31,12 +31,20 @@ card = table(
     needed("created_at", UtcDateTime),
     needed("updated_at", UtcDateTime),
     needed("outbox_count", BigInteger),  # numbers the card's outbox rows
+    Column("holder_locked", Flag),
+    Column("consented", Flag),
+    Column("replacing", Flag),
+    Column("expiry_due", Date),  # the card's last day, until its passing was acted upon
     spread_by="card_ref",
 )
 
 Index(None, card.c.number_mac)
 
 Index(None, card.c.holder_ref)
+
+Index(None, card.c.region, card.c.card_ref)
+
+partial_index("ix_card_expiry_due", card.c.expiry_due, card.c.card_ref, where="expiry_due IS NOT NULL")
 
 chip_key = table("chip_key", key("chip_key_ref"), text_column("card_ref"), spread_by="chip_key_ref")
 

@@ -21,6 +21,9 @@ card_event = table(
     needed("recorded_at", UtcDateTime),
     text_column("reason"),
     Column("successor", String),
-    UniqueConstraint("card_ref", "event_id"),
+    text_column("source"),
+    Column("source_sequence", BigInteger),
+    UniqueConstraint("card_ref", "source", "event_id"),
+    UniqueConstraint("card_ref", "source", "source_sequence"),
     spread_by="card_ref",
 )
