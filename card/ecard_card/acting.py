@@ -24,6 +24,7 @@ class Act(StrEnum):
     OPEN_PAYMENT = "open_payment"  # 二级签发
     SHOW_CODE = "show_code"  # 亲情服务: showing another one's code
     CERTIFY = "certify"  # 待遇资格认证
+    READ_RECORDS = "read_records"  # 查阅、复制: what is kept about the holder
     USE_SERVICE = "use_service"  # business with a relying service
     ACTIVATE_BANK_ACCOUNT = "activate_bank_account"  # 银行账户激活: by the holder, or a guardian, never by an agent
 

@@ -41,3 +41,11 @@ def covers(code: str, region: str) -> bool:
     while end and code[end - 2 : end] == "00":
         end -= 2
     return code[:end] == region[:end]
+
+
+def span(code: str) -> tuple[str, str]:
+    """The least and the greatest of the codes that `code` covers: `330100` gives itself and `330199`."""
+    end = 6
+    while end and code[end - 2 : end] == "00":
+        end -= 2
+    return code, code[:end] + "9" * (6 - end)

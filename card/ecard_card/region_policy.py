@@ -120,6 +120,7 @@ class Retention:
     accesses: int | None = 1095  # who asked for what on the strength of a card
     chip_evidence: int | None = None
     deliveries: int | None = 90  # what was told to partners
+    erasures: int | None = 1825  # who is to be erased again after an old backup; longer than any backup is kept
 
     def __post_init__(self) -> None:
         for item in fields(self):

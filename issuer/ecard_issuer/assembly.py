@@ -19,7 +19,7 @@ from ecard_card.region import EVERYWHERE
 from ecard_issuer.acting_rules import ActingRules, OnlyInPerson
 from ecard_issuer.approvals import Approvals
 from ecard_issuer.card_desk import CardDesk
-from ecard_issuer.card_effect import PolicyChanges, PolicyOf, no_changes, strict_everywhere
+from ecard_issuer.card_effect import PolicyChanges, PolicyOf
 from ecard_issuer.chip.judge import Anchors
 from ecard_issuer.chip_trust import chip_anchors, chip_key_holder
 from ecard_issuer.collect import Collecting
@@ -42,7 +42,9 @@ from ecard_issuer.lifecycle import LifeCycle
 from ecard_issuer.migrations import migrate
 from ecard_issuer.operators import Desk
 from ecard_issuer.people import People
+from ecard_issuer.policies.parts import Policies, open_book, open_policies
 from ecard_issuer.ports import Register
+from ecard_issuer.privacy.parts import Privacy, open_privacy
 from ecard_issuer.publish import Publisher
 from ecard_issuer.quota_office import QuotaOffice
 from ecard_issuer.register import SqlRegister, make_engine, tables
@@ -69,6 +71,8 @@ class Issuer:
     identity: IssuerIdentity
     register: Register
     people: People
+    policies: Policies
+    privacy: Privacy
     cards: CardDesk
     keys: KeyRing
     key_office: KeyOffice
@@ -103,11 +107,13 @@ class Issuer:
         settled = self.issuing.settle(self.clock(), everything=True)
         if settled:
             _log.warning("settled %d issuances that a stop had cut short", settled)
+        self.privacy.retention.start()
         self.dispatcher.start()
 
     def stop(self) -> None:
         """End the dispatcher and every follower's stream, and give the database back."""
         self.dispatcher.stop()
+        self.privacy.retention.stop()
         self.close()
 
     def close(self) -> None:
@@ -128,8 +134,8 @@ class Outside:
     beside: tuple[Register, ...] = ()
     board: TrustBoard | None = None
     acting: ActingRules = field(default_factory=OnlyInPerson)
-    policy_of: PolicyOf = strict_everywhere
-    policy_changes: PolicyChanges = no_changes
+    policy_of: PolicyOf | None = None
+    policy_changes: PolicyChanges | None = None
 
 
 def build(
@@ -145,8 +151,8 @@ def build(
     beside: Sequence[Register] = (),
     board: TrustBoard | None = None,
     acting: ActingRules | None = None,
-    policy_of: PolicyOf = strict_everywhere,
-    policy_changes: PolicyChanges = no_changes,
+    policy_of: PolicyOf | None = None,
+    policy_changes: PolicyChanges | None = None,
 ) -> Issuer:
     """Open everything that `settings` name; `create` makes an authority where there is none. `say` hears what a person
     should know. `serve` takes the data directory for this server before anything is opened, as `start` else does.
@@ -217,8 +223,10 @@ def _no_authority(folder: Path) -> NotFound:
 
 
 def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside: Outside) -> Issuer:
-    register = SqlRegister(engine, policy_of=outside.policy_of)
     clock = outside.clock
+    book = open_book(engine, clock)
+    policy_of = outside.policy_of or book.policy_of
+    register = SqlRegister(engine, policy_of=policy_of)
     now = clock()
     fresh = not register.list_keys([purpose.value for purpose in PURPOSES])
     file, roots, passphrase = open_files(settings, place, outside.say, fresh=fresh, with_roots=outside.board is None)
@@ -235,6 +243,7 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
     anchors = outside.anchors or chip_anchors(settings, file)
     people = People(register, FileProtector(file.file))
     cards = CardDesk(register, people)
+    privacy = open_privacy(engine, register, people, book, approvals, OnlyInPerson())
     minimum = ChipAssurance.from_label(settings.minimum_chip_proof)
     profile = Profile(
         issuer=identity.issuer,
@@ -245,7 +254,15 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
     drafter = Drafter(profile, cards)
     issuing = Issuing(register, cards, keys, signing, drafter, owner=place.owner(), reached=outside.reached)
     hub = FeedHub(register.feed_head(STREAM))
-    life = open_life(engine, register, cards, outside.acting, outside.policy_of, outside.policy_changes, wake.ring)
+    life = open_life(
+        engine,
+        register,
+        cards,
+        outside.acting,
+        policy_of,
+        outside.policy_changes or book.changed_between,
+        wake.ring,
+    )
 
     def settle(moment: datetime) -> int:
         """Void plans past their life."""
@@ -253,7 +270,7 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
 
     def upkeep(moment: datetime) -> None:
         """What has to be done again and again, however little happens. One failing does not stop the others."""
-        for work in (keys.refresh, key_office.upkeep, settle, life.upkeep.turn):
+        for work in (keys.refresh, key_office.upkeep, settle, life.upkeep.turn, privacy.retention.upkeep):
             try:
                 work(moment)
             except EcardError as error:
@@ -265,6 +282,8 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
         identity=identity,
         register=register,
         people=people,
+        policies=open_policies(engine, book, approvals),
+        privacy=privacy,
         cards=cards,
         keys=keys,
         key_office=key_office,

@@ -45,10 +45,12 @@ class CardDesk:
         try:
             self._add(card, card_ref, status, held or self.people.draft(card.holder), now)
         except Conflict as conflict:
-            # Somebody registered this person's first card a moment ago: seal under the key they chose.
-            if conflict.code != "holder_exists" or (held := self._register.find_holder(holder_ref)) is None:
+            # Somebody registered this person's first card a moment ago: seal under the key they chose. Or the person
+            # was erased a moment ago: this card begins them anew.
+            if conflict.code not in ("holder_exists", "holder_erased"):
                 raise
-            self._add(card, card_ref, status, held, now)
+            held = self._register.find_holder(holder_ref)
+            self._add(card, card_ref, status, held or self.people.draft(card.holder), now)
         return card_ref
 
     def identity(self, card: CardRow, holder: HolderRow | None = None) -> Identity:

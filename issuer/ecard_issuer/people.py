@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field, replace
 
 from ecard_card.card import CardNumber, Holder, IdentificationCode, IdNumber
-from ecard_card.errors import CheckFailed, Unavailable
+from ecard_card.errors import CheckFailed, NotFound, Unavailable
 from ecard_issuer.ports import Cards
 from ecard_issuer.rows import HolderRow
 from ecard_keys import protect
@@ -111,5 +111,7 @@ class People:
         return Holder(IdNumber(person["id_number"]), person["name"])
 
     def seal_of(self, row: HolderRow) -> Seal:
-        """The person's data key, to seal or open what belongs to them."""
+        """The person's data key, to seal or open what belongs to them. Raises `NotFound` `person_erased`."""
+        if row.erased:
+            raise NotFound("person_erased", "this person's data key was destroyed")
         return Seal(self._protector.unwrap(row.wrapped_data_key, context=row.holder_ref.encode()))

@@ -13,7 +13,7 @@ class Cards(Protocol):
     def add_card(self, card: CardRow, holder: HolderRow) -> None:
         """Register a card, and its holder if new. `Conflict`: `card_exists`; `chip_key_taken` (another card's key);
         `holder_differs` (the card names another holder); `holder_exists` (this holder is stored under another data
-        key: seal under that one and try again)."""
+        key: seal under that one and try again); `holder_erased` (under a data key that was destroyed)."""
 
     def add_holder(self, holder: HolderRow) -> HolderRow:
         """Store a person, and return them as stored: under the data key of whoever came first."""

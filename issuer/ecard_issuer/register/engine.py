@@ -76,6 +76,7 @@ def _sqlite(url: URL, pool_size: int) -> Engine:
         _write_ahead(cursor)
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: erasing a person rests on it
         cursor.close()
 
     @event.listens_for(engine, "begin")

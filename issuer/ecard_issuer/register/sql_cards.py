@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from ecard_card.errors import Conflict, NotFound
 from ecard_card.status import EcardStatus
+from ecard_issuer.privacy.values import key_mark
 from ecard_issuer.register import tables
 from ecard_issuer.register.sql import Store, columns, insert_new, load_credential, many, one, take_chip_key
 from ecard_issuer.rows import BindingRow, CardEventRow, CardRow, CredentialRow, EndedBindingRow, HolderRow
@@ -18,12 +19,15 @@ class SqlCards(Store):
         if card.holder_ref != holder.holder_ref:
             raise Conflict("holder_differs", "the card names another holder")
         with self._writing() as connection:
-            if not insert_new(connection, tables.holder, **columns(holder)):
-                stored = connection.execute(
-                    select(tables.holder.c.wrapped_data_key).where(tables.holder.c.holder_ref == holder.holder_ref)
-                ).scalar_one()
-                if stored != holder.wrapped_data_key:
-                    raise Conflict("holder_exists", "the holder is stored under another data key")
+            _enter(connection, holder)
+            # Shared with others who enter cards, and not with whoever erases the person.
+            stored = connection.scalar(
+                select(tables.holder.c.wrapped_data_key)
+                .where(tables.holder.c.holder_ref == holder.holder_ref)
+                .with_for_update(read=True)
+            )
+            if stored != holder.wrapped_data_key:
+                raise Conflict("holder_exists", "the holder is stored under another data key, or was erased just now")
             if not insert_new(connection, tables.card, **columns(card), outbox_count=0, expiry_due=card.expires_on):
                 raise Conflict("card_exists", "this card is in the register already")
             if card.chip_key_ref is not None:
@@ -32,7 +36,7 @@ class SqlCards(Store):
     def add_holder(self, holder: HolderRow) -> HolderRow:
         of_person = select(tables.holder).where(tables.holder.c.holder_ref == holder.holder_ref)
         with self._writing() as connection:
-            insert_new(connection, tables.holder, **columns(holder))
+            _enter(connection, holder)
             (stored,) = many(connection, HolderRow, of_person)
         return stored
 
@@ -98,3 +102,16 @@ class SqlCards(Store):
                 CardEventRow,
                 select(events).where(events.c.card_ref == card_ref).order_by(events.c.sequence),
             )
+
+
+def _enter(connection: Connection, holder: HolderRow) -> None:
+    """Store a person unless they are. Raises `Conflict` `holder_erased` where that would bring a destroyed data key
+    back."""
+    erased = tables.erased_person
+    if not insert_new(connection, tables.holder, **columns(holder)):
+        return
+    mark = key_mark(holder.wrapped_data_key)
+    if connection.scalar(
+        select(erased.c.former_ref).where(erased.c.former_ref == holder.holder_ref, erased.c.key_mark == mark)
+    ):
+        raise Conflict("holder_erased", "this person was erased a moment ago: seal under a new data key")

@@ -16,6 +16,11 @@ class HolderRow:
     wrapped_data_key: bytes = field(repr=False)
     sealed: bytes = field(repr=False)  # ID number and name under the person's data key
 
+    @property
+    def erased(self) -> bool:
+        """Whether this is what is left of a person: a reference without a key."""
+        return not self.wrapped_data_key
+
 
 @dataclass(frozen=True, slots=True)
 class CardRow:

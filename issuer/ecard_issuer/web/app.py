@@ -15,6 +15,8 @@ from ecard_issuer.web.enrolments import enrolments_router
 from ecard_issuer.web.feed import feed_router
 from ecard_issuer.web.keys import keys_router
 from ecard_issuer.web.life import life_router
+from ecard_issuer.web.policies import policies_router
+from ecard_issuer.web.privacy import privacy_router
 from ecard_issuer.web.public import health_router, public_router
 from ecard_verifier.callers import Caller, Role
 from ecard_verifier.web.auth import Authenticate
@@ -57,6 +59,8 @@ def create_app(
         life_router(issuer, known),
         keys_router(issuer, known),
         approvals_router(issuer, known),
+        policies_router(issuer, known),
+        privacy_router(issuer, known),
         feed_router(issuer, known),
         public_router(issuer),
         health_router(issuer, verifier_ready),

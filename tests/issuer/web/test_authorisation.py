@@ -50,6 +50,11 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("GET", "/v1/approvals/{request_id}"): OPERATOR,
     ("POST", "/v1/approvals/{request_id}/approve"): OPERATOR,
     ("POST", "/v1/approvals/{request_id}/refuse"): OPERATOR,
+    ("GET", "/v1/regions/{region}/policy"): None,
+    ("GET", "/v1/regions/{region}/policies"): OPERATOR,
+    ("POST", "/v1/policies"): OPERATOR,
+    ("POST", "/v1/privacy/exports"): frozenset({Role.OPERATOR, Role.DESK}),
+    ("POST", "/v1/privacy/erasures"): OPERATOR,
     ("GET", "/v1/feed"): frozenset({Role.OPERATOR, Role.VERIFIER}),
     ("POST", "/v1/verifications"): frozenset({Role.OPERATOR, Role.COUNTER}),
     ("GET", "/v1/bundle"): None,
@@ -76,6 +81,7 @@ NAMED = {
     "purpose": "event",
     "list_id": "0",
     "version": "2",
+    "region": "410100",
 }
 CLOSED = [(method, path, roles) for (method, path), roles in ROWS.items() if roles is not None]
 

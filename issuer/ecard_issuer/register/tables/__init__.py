@@ -27,6 +27,8 @@ from ecard_issuer.register.tables.issuing import credential, credential_director
 from ecard_issuer.register.tables.keys import key_schedule, signing_key, trust_list, trust_root
 from ecard_issuer.register.tables.life import card_case, card_case_directory, policy_review
 from ecard_issuer.register.tables.operators import operator
+from ecard_issuer.register.tables.policies import region_policy
+from ecard_issuer.register.tables.privacy import erased_person, erasure, subject_export
 from ecard_issuer.register.tables.statuses import status_entry, status_list
 
 __all__ = [
@@ -43,6 +45,8 @@ __all__ = [
     "credential_directory",
     "ecard_binding",
     "enrolment",
+    "erased_person",
+    "erasure",
     "feed",
     "feed_head",
     "holder",
@@ -52,10 +56,12 @@ __all__ = [
     "outbox",
     "plan",
     "policy_review",
+    "region_policy",
     "reissue",
     "signing_key",
     "status_entry",
     "status_list",
+    "subject_export",
     "trust_list",
     "trust_root",
 ]

@@ -74,6 +74,14 @@ binding_history = table(
     spread_by="card_ref",
 )
 
+partial_index(
+    "ix_binding_history_evidence",
+    binding_history.c.ended_at,
+    binding_history.c.card_ref,
+    binding_history.c.ecard_id,
+    where="length(evidence) > 0",
+)
+
 enrolment = table(
     "enrolment",
     key("enrolment_id"),
@@ -88,3 +96,7 @@ enrolment = table(
     one_of("state", EnrolmentState),
     spread_by="enrolment_id",
 )
+
+Index(None, enrolment.c.card_ref)
+
+Index(None, enrolment.c.expires_at, enrolment.c.enrolment_id)

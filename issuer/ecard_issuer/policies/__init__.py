@@ -1,0 +1,1 @@
+"""The policies of regions: kept as given, set by two people, in force from a stated moment."""

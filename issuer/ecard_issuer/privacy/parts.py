@@ -1,0 +1,55 @@
+"""What is done about people's data put together. Other rooms add sections, records and what they have open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from ecard_issuer.acting_rules import ActingRules
+from ecard_issuer.approvals import Approvals
+from ecard_issuer.people import People
+from ecard_issuer.policies.book import PolicyBook
+from ecard_issuer.ports import Cards
+from ecard_issuer.privacy.core_data import core_sections
+from ecard_issuer.privacy.core_purges import core_purges
+from ecard_issuer.privacy.erasure import Erasing
+from ecard_issuer.privacy.export import Exporting
+from ecard_issuer.privacy.retention import Purgeable, RetentionJob
+from ecard_issuer.privacy.sql import SqlCardPapers, SqlErasures, SqlExports
+from ecard_issuer.privacy.values import Erasures, OpenBusiness
+from ecard_issuer.subject_data import SubjectData
+
+
+@dataclass(frozen=True, slots=True)
+class Privacy:
+    """`retention.upkeep` is for whoever does what has to be done again and again."""
+
+    erasing: Erasing
+    exporting: Exporting
+    retention: RetentionJob
+    erasures: Erasures
+
+
+def open_privacy(
+    engine: Engine,
+    register: Cards,
+    people: People,
+    book: PolicyBook,
+    approvals: Approvals,
+    rules: ActingRules,
+    *,
+    sections: Sequence[SubjectData] = (),
+    purges: Sequence[Purgeable] = (),
+    business: Sequence[OpenBusiness] = (),
+) -> Privacy:
+    """Over the register of `engine`; `sections`, `purges` and `business` are those of other rooms."""
+    erasures, exports = SqlErasures(engine), SqlExports(engine)
+    core = core_sections(people, register, SqlCardPapers(engine), exports)
+    return Privacy(
+        erasing=Erasing(erasures, register, people, approvals, business),
+        exporting=Exporting(people, exports, rules, (*core, *sections)),
+        retention=RetentionJob(book, (*core_purges(engine), *purges)),
+        erasures=erasures,
+    )
