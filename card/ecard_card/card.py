@@ -1,7 +1,7 @@
 """Card, chip, holder and binding: frozen and valid by construction.
 
 Sources: card identification code AAZ501 (32 hex digits), card number AAZ500 with its check character,
-citizen ID number GB 11643.
+citizen ID number GB 11643; permanent residence ID number of 2023 (18 digits, begins with 9, the same check).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import date
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from unicodedata import category
 
 from ecard_card.errors import InvalidInput
@@ -19,6 +19,7 @@ _CARD_NUMBER = re.compile(r"[0-9A-Z]{9}")
 _CARD_NUMBER_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _ID_NUMBER = re.compile(r"[0-9]{17}[0-9X]")
+_FOREIGN_NUMBER = re.compile(r"[A-Z]{3}[0-9](?=[0-9A-Z]*[1-9A-Z])[0-9A-Z]{14}")
 _ID_NUMBER_WEIGHTS = tuple(2 ** (17 - i) % 11 for i in range(17))
 
 
@@ -94,13 +95,34 @@ def id_number_check(body: str) -> str:
     return "10X98765432"[total % 11]
 
 
+class NumberKind(StrEnum):
+    """Whose number it is, told by its form."""
+
+    CITIZEN = "citizen"  # 公民身份号码
+    HONG_KONG = "hong_kong"  # 810000: residence permit of a Hong Kong resident (港澳台居民居住证)
+    MACAO = "macao"  # 820000
+    TAIWAN = "taiwan"  # 830000
+    FOREIGN_RESIDENT = "foreign_resident"  # begins with 9: 外国人永久居留身份证 of 2023 and later
+    FOREIGN = "foreign"  # made from a country code and the number of a travel document
+
+
+_PERMITS = {"810000": NumberKind.HONG_KONG, "820000": NumberKind.MACAO, "830000": NumberKind.TAIWAN}
+
+
 @dataclass(frozen=True, slots=True)
 class IdNumber:
-    """社会保障号码: normally the citizen ID number, 18 characters with a valid check character and birth date."""
+    """社会保障号码 in 18 characters: 17 digits and the check character of GB 11643 over a birth date (citizens,
+    residence permits, foreign permanent residents), or three letters, one digit and 14 digits and letters made from a
+    travel document (decision 0029). Raises `InvalidInput` `bad_id_number`.
+
+    The region in a number is not looked up: numbers keep codes that were abolished long ago.
+    """
 
     text: str = field(repr=False)
 
     def __post_init__(self) -> None:
+        if _FOREIGN_NUMBER.fullmatch(self.text):
+            return
         if not _ID_NUMBER.fullmatch(self.text) or id_number_check(self.text[:17]) != self.text[17]:
             raise InvalidInput("bad_id_number", "want 17 digits and a matching check character")
         try:
@@ -109,22 +131,44 @@ class IdNumber:
             raise InvalidInput("bad_id_number", "the digits of the birth date are no date") from None
 
     @property
-    def birth_date(self) -> date:
+    def kind(self) -> NumberKind:
+        if self.text[0].isalpha():
+            return NumberKind.FOREIGN
+        if self.text[0] == "9":
+            return NumberKind.FOREIGN_RESIDENT
+        return _PERMITS.get(self.text[:6], NumberKind.CITIZEN)
+
+    @property
+    def birth_date(self) -> date | None:
+        """None where the number does not tell: a number made from a travel document."""
+        if self.text[0].isalpha():
+            return None
         return date(int(self.text[6:10]), int(self.text[10:12]), int(self.text[12:14]))
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The person a card was issued to. `repr` shows nothing of them."""
+    """The person a card was issued to. `repr` shows nothing of them.
+
+    `born` is given only where the number does not tell it. Raises `InvalidInput` `bad_name`, `birth_date_differs`.
+    """
 
     id_number: IdNumber = field(repr=False)
     name: str = field(repr=False)
+    born: date | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         # Private-use characters stay: rare characters of names are still issued there. What is refused cannot be
         # seen, or turns around what is: controls, halves of surrogate pairs, direction marks, line separators.
         if not 1 <= len(self.name) <= 100 or any(category(char) in _UNSEEN for char in self.name):
             raise InvalidInput("bad_name", "want 1 to 100 visible characters")
+        if self.born is not None and self.id_number.birth_date not in (None, self.born):
+            raise InvalidInput("birth_date_differs", "the number says another birth date")
+
+    @property
+    def birth_date(self) -> date | None:
+        """From the number, else as given; None where neither tells it."""
+        return self.id_number.birth_date or self.born
 
 
 @dataclass(frozen=True, slots=True)

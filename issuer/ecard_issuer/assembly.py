@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from ecard_card.card import ChipAssurance
 from ecard_card.credential import card_type
 from ecard_card.errors import EcardError, InvalidInput, NotFound
 from ecard_card.region import EVERYWHERE
-from ecard_issuer.acting_rules import ActingRules, OnlyInPerson
+from ecard_issuer.applying.parts import Applications, open_applications
 from ecard_issuer.approvals import Approvals
 from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.card_effect import PolicyChanges, PolicyOf
@@ -39,6 +39,7 @@ from ecard_issuer.key_office import KeyOffice
 from ecard_issuer.keyring import PURPOSES, IssuerIdentity, KeyRing
 from ecard_issuer.life.build import Life, open_life
 from ecard_issuer.lifecycle import LifeCycle
+from ecard_issuer.mandates.desk import Mandates
 from ecard_issuer.migrations import migrate
 from ecard_issuer.operators import Desk
 from ecard_issuer.people import People
@@ -86,6 +87,8 @@ class Issuer:
     collecting: Collecting
     lifecycle: LifeCycle
     life: Life
+    acting: Mandates
+    applications: Applications
     publisher: Publisher
     operators: Desk
     hub: FeedHub
@@ -133,7 +136,6 @@ class Outside:
     reached: Callable[[str], None]
     beside: tuple[Register, ...] = ()
     board: TrustBoard | None = None
-    acting: ActingRules = field(default_factory=OnlyInPerson)
     policy_of: PolicyOf | None = None
     policy_changes: PolicyChanges | None = None
 
@@ -150,15 +152,14 @@ def build(
     reached: Callable[[str], None] = lambda step: None,
     beside: Sequence[Register] = (),
     board: TrustBoard | None = None,
-    acting: ActingRules | None = None,
     policy_of: PolicyOf | None = None,
     policy_changes: PolicyChanges | None = None,
 ) -> Issuer:
     """Open everything that `settings` name; `create` makes an authority where there is none. `say` hears what a person
     should know. `serve` takes the data directory for this server before anything is opened, as `start` else does.
 
-    `anchors` and `key_holder` stand in for those of the settings; `reached` hears each step of an issuance. `acting`
-    says who may act for whom, `policy_of` and `policy_changes` what differs by region. `beside`
+    `anchors` and `key_holder` stand in for those of the settings; `reached` hears each step of an issuance. `policy_of`
+    and `policy_changes` say what differs by region. `beside`
     are the registers of the other issuers hosted here, which get a copy of every trust list; such an issuer is built
     with the `board` of the first, and has no root keys of its own (`ecard_issuer.deployment`). Raises
     `NotFound` `no_authority`, `Unavailable` where a database or key file does not open or is lost (`key_file_missing`)
@@ -182,7 +183,6 @@ def build(
                 reached,
                 tuple(beside),
                 board,
-                acting or OnlyInPerson(),
                 policy_of,
                 policy_changes,
             )
@@ -243,7 +243,6 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
     anchors = outside.anchors or chip_anchors(settings, file)
     people = People(register, FileProtector(file.file))
     cards = CardDesk(register, people)
-    privacy = open_privacy(engine, register, people, book, approvals, OnlyInPerson())
     minimum = ChipAssurance.from_label(settings.minimum_chip_proof)
     profile = Profile(
         issuer=identity.issuer,
@@ -254,15 +253,13 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
     drafter = Drafter(profile, cards)
     issuing = Issuing(register, cards, keys, signing, drafter, owner=place.owner(), reached=outside.reached)
     hub = FeedHub(register.feed_head(STREAM))
-    life = open_life(
-        engine,
-        register,
-        cards,
-        outside.acting,
-        policy_of,
-        outside.policy_changes or book.changed_between,
-        wake.ring,
+    lifecycle = LifeCycle(register, wake.ring)
+    acting, applications = open_applications(
+        engine, register, cards, lifecycle, regions=identity.regions, policy_of=policy_of
     )
+    policy_changes = outside.policy_changes or book.changed_between
+    life = open_life(engine, register, cards, acting, policy_of, policy_changes, wake.ring)
+    privacy = open_privacy(engine, register, people, book, approvals, acting, sections=applications.subject_data)
 
     def settle(moment: datetime) -> int:
         """Void plans past their life."""
@@ -295,8 +292,10 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
         issuing=issuing,
         reissue=Reissue(register, keys, signing, drafter, owner=place.owner(), settle=settle, reached=outside.reached),
         collecting=Collecting(register, cards, profile, issuing.follow),
-        lifecycle=LifeCycle(register, wake.ring),
+        lifecycle=lifecycle,
         life=life,
+        acting=acting,
+        applications=applications,
         publisher=Publisher(register, keys, signing, ttl=settings.status_ttl, life=settings.status_hours * 3600),
         operators=Desk(register, approvals=approvals),
         hub=hub,

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from ecard_card import cwt, sd_jwt
 from ecard_card.algorithm import Algorithm
-from ecard_card.card import ChipAssurance
+from ecard_card.card import ChipAssurance, Holder
 from ecard_card.china import CHINA
 from ecard_card.credential import Credential, StatusRef
 from ecard_card.errors import CheckFailed, InvalidInput, RuleViolation, Unavailable
@@ -113,7 +113,7 @@ class Drafter:
             vct=self.profile.vct,
             claims={
                 "name": identity.holder.name,
-                "birthdate": identity.holder.id_number.birth_date.isoformat(),
+                **_birthdate(identity.holder),
                 "personal_administrative_number": identity.holder.id_number.text,
                 "card_number": identity.number.text,
                 "expiry_date": card.expires_on.isoformat(),
@@ -183,3 +183,8 @@ class Drafter:
 def seal_context(credential_id: bytes) -> str:
     """Under what a credential's SD-JWT is sealed in the register."""
     return f"credential/{credential_id.hex()}"
+
+
+def _birthdate(holder: Holder) -> dict[str, str]:
+    """The claim where the birth date is known: the number of a foreigner may not tell it, and nothing is made up."""
+    return {} if holder.birth_date is None else {"birthdate": holder.birth_date.isoformat()}

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from datetime import date
 
 from ecard_card.card import CardNumber, Holder, IdentificationCode, IdNumber
-from ecard_card.errors import CheckFailed, NotFound, Unavailable
+from ecard_card.errors import CheckFailed, Conflict, NotFound, Unavailable
 from ecard_issuer.ports import Cards
 from ecard_issuer.rows import HolderRow
 from ecard_keys import protect
@@ -44,6 +45,15 @@ class References:
     def pairwise(self, party: str, subject_ref: str) -> str:
         """What one outside party calls a holder or a card: two parties cannot tell that theirs are the same."""
         return self._keyed("pairwise", f"{party}\n{subject_ref}".encode())
+
+    def request(self, kind: str, caller: str, request_id: str) -> str:
+        """The id of what a caller asks to be made, from the id that the caller chose: asking again makes nothing new,
+        and two callers cannot meet."""
+        return self._keyed("request", f"{kind}\n{caller}\n{request_id}".encode())
+
+    def content(self, content: bytes) -> str:
+        """Tells a repeated request from another one under the same id, without keeping what was in it."""
+        return self._keyed("content", content)
 
     def _keyed(self, label: str, data: bytes) -> str:
         return self._protector.mac(f"reference/{label}", data)[:16].hex()
@@ -88,30 +98,46 @@ class People:
         """The person as stored; stored now if they were unknown."""
         return self.find(holder.id_number) or self._register.add_holder(self.draft(holder))
 
+    def correct(self, row: HolderRow, holder: Holder) -> HolderRow:
+        """Write the person's name anew, under the same data key. Raises `Conflict` `holder_differs` for another
+        person, or one whose data key has changed meanwhile."""
+        if self.references.holder(holder.id_number) != row.holder_ref:
+            raise Conflict("holder_differs", "another person's number")
+        sealed = self.seal_of(row).seal(_written(holder), f"holder/{row.holder_ref}")
+        corrected = replace(row, sealed=sealed)
+        self._register.correct_holder(corrected)
+        return corrected
+
     def draft(self, holder: Holder) -> HolderRow:
         """A row for a person that is not stored yet, with a data key of its own."""
         holder_ref = self.references.holder(holder.id_number)
         data_key = protect.new_data_key()
-        person = json.dumps({"id_number": holder.id_number.text, "name": holder.name}, ensure_ascii=False)
         return HolderRow(
             holder_ref=holder_ref,
             wrapped_data_key=self._protector.wrap(data_key, context=holder_ref.encode()),
-            sealed=Seal(data_key).seal(person.encode(), f"holder/{holder_ref}"),
+            sealed=Seal(data_key).seal(_written(holder), f"holder/{holder_ref}"),
         )
 
     def renamed(self, row: HolderRow, name: str) -> HolderRow:
         """The person's row under a new name, under the same data key; not stored."""
-        person = Holder(self.person(row).id_number, name)
-        text = json.dumps({"id_number": person.id_number.text, "name": person.name}, ensure_ascii=False)
-        return replace(row, sealed=self.seal_of(row).seal(text.encode(), f"holder/{row.holder_ref}"))
+        person = replace(self.person(row), name=name)
+        return replace(row, sealed=self.seal_of(row).seal(_written(person), f"holder/{row.holder_ref}"))
 
     def person(self, row: HolderRow) -> Holder:
         """Who that is. Raises `Unavailable` `register_damaged` if it does not open."""
         person = json.loads(self.seal_of(row).open(row.sealed, f"holder/{row.holder_ref}"))
-        return Holder(IdNumber(person["id_number"]), person["name"])
+        born = date.fromisoformat(person["born"]) if "born" in person else None
+        return Holder(IdNumber(person["id_number"]), person["name"], born)
 
     def seal_of(self, row: HolderRow) -> Seal:
         """The person's data key, to seal or open what belongs to them. Raises `NotFound` `person_erased`."""
         if row.erased:
             raise NotFound("person_erased", "this person's data key was destroyed")
         return Seal(self._protector.unwrap(row.wrapped_data_key, context=row.holder_ref.encode()))
+
+
+def _written(holder: Holder) -> bytes:
+    person = {"id_number": holder.id_number.text, "name": holder.name}
+    if holder.born is not None:
+        person["born"] = holder.born.isoformat()
+    return json.dumps(person, ensure_ascii=False).encode()

@@ -17,6 +17,7 @@ from ecard_card import jose
 from ecard_card.card import Holder
 from ecard_card.errors import ChipFault, Conflict, EcardError, InvalidInput, NotFound
 from ecard_card.status import CardChange, CardStatus
+from ecard_issuer.change_order import MAX_SEQUENCE
 from ecard_issuer.chip.certificate import ChipCertificate
 from ecard_issuer.chip.evidence import Answer, Evidence
 from ecard_issuer.chip.in_process import InProcessReader
@@ -26,7 +27,7 @@ from ecard_issuer.chip.simulator import ChipAuthority, synthetic
 from ecard_issuer.dispatch import dispatch_once
 from ecard_issuer.enrol import OpenEnrolment
 from ecard_issuer.event_desk import EventDesk
-from ecard_issuer.lifecycle import MAX_SEQUENCE, LifeCycle
+from ecard_issuer.lifecycle import LifeCycle
 from ecard_issuer.publish import Form, Publisher
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.feed import STREAM, verify_event

@@ -19,6 +19,9 @@ class Cards(Protocol):
         """Store a person, and return them as stored: under the data key of whoever came first."""
         ...
 
+    def correct_holder(self, holder: HolderRow) -> None:
+        """Put a person's data anew under the same data key. `Conflict` `holder_differs`: unknown, or under another."""
+
     def get_card(self, card_ref: str) -> CardRow:
         """`NotFound` `card_unknown`."""
 

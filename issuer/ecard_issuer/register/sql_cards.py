@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from ecard_card.errors import Conflict, NotFound
 from ecard_card.status import EcardStatus
@@ -39,6 +39,13 @@ class SqlCards(Store):
             _enter(connection, holder)
             (stored,) = many(connection, HolderRow, of_person)
         return stored
+
+    def correct_holder(self, holder: HolderRow) -> None:
+        rows = tables.holder
+        with self._writing() as connection:
+            same = (rows.c.holder_ref == holder.holder_ref, rows.c.wrapped_data_key == holder.wrapped_data_key)
+            if connection.execute(update(rows).where(*same).values(sealed=holder.sealed)).rowcount != 1:
+                raise Conflict("holder_differs", "not the person, or not the data key, that is stored")
 
     def get_card(self, card_ref: str) -> CardRow:
         with self._reading() as connection:

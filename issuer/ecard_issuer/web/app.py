@@ -8,6 +8,9 @@ from fastapi import FastAPI
 
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.operators import Desk
+from ecard_issuer.web.agencies import agencies_router
+from ecard_issuer.web.applying import applying_router
+from ecard_issuer.web.applying_steps import steps_router
 from ecard_issuer.web.approvals import answer_waiting, approvals_router
 from ecard_issuer.web.cards import cards_router
 from ecard_issuer.web.credentials import credentials_router
@@ -15,6 +18,7 @@ from ecard_issuer.web.enrolments import enrolments_router
 from ecard_issuer.web.feed import feed_router
 from ecard_issuer.web.keys import keys_router
 from ecard_issuer.web.life import life_router
+from ecard_issuer.web.mandates import FILES, mandates_router
 from ecard_issuer.web.policies import policies_router
 from ecard_issuer.web.privacy import privacy_router
 from ecard_issuer.web.public import health_router, public_router
@@ -25,7 +29,7 @@ from ecard_verifier.web.models import Ready
 
 _ABOUT = (
     "Registers physical cards, proves their chips, issues e-cards bound to them one to one, and publishes their status."
-    " Everything that changes or reads a person's data wants a bearer token of role operator."
+    " Everything that changes or reads a person's data wants a bearer token; each route says of which roles."
     "\n\nTo issue an e-card: `POST /v1/cards` with the card; `POST /v1/enrolments` for a challenge; read the chip and"
     " let it answer; hand that in as evidence; then ask for the credential with the phone's public key and its proof."
     " The examples use synthetic data, which an issuer takes only with `ECARD_ALLOW_TEST_CHIPS=true`."
@@ -51,9 +55,13 @@ def create_app(
 ) -> FastAPI:
     """The application over `issuer`, which the caller (or `lifespan`) starts and stops."""
     known = authenticate or authenticator(issuer.operators)
-    app = new_api("e-card issuer", _ABOUT, lifespan=lifespan)
+    app = new_api("e-card issuer", _ABOUT, larger=FILES, lifespan=lifespan)
     for router in (
         cards_router(issuer, known),
+        applying_router(issuer, known),
+        steps_router(issuer, known),
+        agencies_router(issuer, known),
+        mandates_router(issuer, known),
         enrolments_router(issuer, known),
         credentials_router(issuer, known),
         life_router(issuer, known),

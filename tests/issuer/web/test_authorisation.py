@@ -18,6 +18,9 @@ from tests.issuer.service import START, Service, open_service
 
 OPERATOR = frozenset({Role.OPERATOR})
 SERVING = OPERATOR | {Role.DESK, Role.HOTLINE, Role.CHANNEL}
+AT_DESK = frozenset({Role.OPERATOR, Role.DESK})
+APPLICANTS = frozenset({Role.OPERATOR, Role.DESK, Role.CHANNEL, Role.AGENCY})
+MAKERS = frozenset({Role.OPERATOR, Role.DESK, Role.SOURCE})
 #: Route → the roles that may call it; None: anybody.
 ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/cards"): OPERATOR,
@@ -35,6 +38,30 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/replacements/{case_id}/withdrawn"): OPERATOR | {Role.DESK, Role.CHANNEL},
     ("POST", "/v1/cancellations"): OPERATOR | {Role.DESK},
     ("GET", "/v1/cancellations/{case_id}"): OPERATOR | {Role.DESK},
+    ("POST", "/v1/applications"): frozenset({Role.OPERATOR, Role.DESK, Role.CHANNEL}),
+    ("GET", "/v1/applications"): AT_DESK,
+    ("POST", "/v1/applications/find"): AT_DESK,
+    ("GET", "/v1/applications/{application_id}"): APPLICANTS,
+    ("POST", "/v1/applications/{application_id}/open"): AT_DESK,
+    ("POST", "/v1/applications/{application_id}/documents"): APPLICANTS,
+    ("POST", "/v1/applications/{application_id}/documents/open"): AT_DESK,
+    ("POST", "/v1/applications/{application_id}/review"): AT_DESK,
+    ("POST", "/v1/applications/{application_id}/approve"): AT_DESK,
+    ("POST", "/v1/applications/{application_id}/refuse"): AT_DESK,
+    ("POST", "/v1/applications/{application_id}/produce"): MAKERS,
+    ("POST", "/v1/applications/{application_id}/made"): MAKERS,
+    ("POST", "/v1/applications/{application_id}/ready"): MAKERS,
+    ("POST", "/v1/applications/{application_id}/collect"): AT_DESK,
+    ("POST", "/v1/applications/{application_id}/withdraw"): APPLICANTS,
+    ("POST", "/v1/agency-batches"): frozenset({Role.OPERATOR, Role.AGENCY}),
+    ("GET", "/v1/agency-batches/{batch_id}"): frozenset({Role.OPERATOR, Role.AGENCY}),
+    ("POST", "/v1/mandates"): frozenset({Role.OPERATOR, Role.DESK, Role.CHANNEL}),
+    ("POST", "/v1/mandates/find"): AT_DESK,
+    ("GET", "/v1/mandates/{mandate_id}"): APPLICANTS,
+    ("POST", "/v1/mandates/{mandate_id}/open"): AT_DESK,
+    ("POST", "/v1/mandates/{mandate_id}/documents"): frozenset({Role.OPERATOR, Role.DESK, Role.CHANNEL}),
+    ("POST", "/v1/mandates/{mandate_id}/revoke"): APPLICANTS,
+    ("POST", "/v1/people/life"): MAKERS,
     ("POST", "/v1/enrolments"): OPERATOR,
     ("POST", "/v1/enrolments/{enrolment_id}/evidence"): OPERATOR,
     ("POST", "/v1/enrolments/{enrolment_id}/credentials"): OPERATOR,
@@ -74,6 +101,9 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
 NAMED = {
     "card_ref": "ab" * 16,
     "case_id": "ac" * 16,
+    "application_id": "ac" * 16,
+    "mandate_id": "ad" * 16,
+    "batch_id": "none",
     "enrolment_id": "cd" * 16,
     "credential_id": "ce" * 16,
     "request_id": "ef" * 8,

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from ecard_verifier.callers import Role
 from ecard_verifier.web.docs import install_docs
-from ecard_verifier.web.middleware import MAX_BODY, BodyLimit, Guard
+from ecard_verifier.web.middleware import MAX_BODY, NO_PATHS, BodyLimit, Guard
 from ecard_verifier.web.problems import MEDIA_TYPE, Problem, install_problems
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -23,9 +23,13 @@ def new_api(
     *,
     max_body: int = MAX_BODY,
     media_types: Collection[str] = ("application/json",),
+    larger: Mapping[str, int] = NO_PATHS,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
-    """An empty application. Give every route an `operation_id`: clients are generated from them."""
+    """An empty application. Give every route an `operation_id`: clients are generated from them.
+
+    `larger` names paths whose bodies may be larger, as `BodyLimit` takes them.
+    """
     app = FastAPI(
         title=title,
         description=description,
@@ -39,7 +43,7 @@ def new_api(
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     install_problems(app)
     install_docs(app)
-    app.add_middleware(BodyLimit, limit=max_body, media_types=media_types)
+    app.add_middleware(BodyLimit, limit=max_body, media_types=media_types, larger=larger)
     app.add_middleware(Guard)
     return app
 

@@ -7,8 +7,9 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Collection, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,6 +21,7 @@ from ecard_verifier.faults import described
 from ecard_verifier.web.problems import problem, request_id
 
 MAX_BODY: Final = 64 << 10
+NO_PATHS: Final[Mapping[str, int]] = MappingProxyType({})
 MAX_WAIT: Final = 20.0  # seconds for a whole body, read or thrown away
 _MAX_DRAIN: Final = 16 << 20
 LOGGER: Final = logging.getLogger("ecard.web")
@@ -73,6 +75,7 @@ class Guard:
 
 class BodyLimit:
     """Reads a body of at most `limit` bytes, within `patience` seconds, before anything else sees it; else 413 or 408.
+    `larger` names the paths, as patterns of the whole path, that take more: those of files.
 
     415 for a foreign media type, and 422 for JSON that two readers may read in two ways: members named twice, another
     encoding than UTF-8, NaN. What stops the server meanwhile is 503: nothing was done yet.
@@ -84,8 +87,10 @@ class BodyLimit:
         limit: int = MAX_BODY,
         media_types: Collection[str] = ("application/json",),
         patience: float = MAX_WAIT,
+        larger: Mapping[str, int] = NO_PATHS,
     ) -> None:
         self._app, self._limit, self._media_types, self._patience = app, limit, media_types, patience
+        self._larger = [(re.compile(pattern), most) for pattern, most in larger.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope) if scope["type"] == "http" else {}
@@ -93,7 +98,8 @@ class BodyLimit:
         if (not length.isdigit() or int(length) == 0) and "transfer-encoding" not in headers:
             await self._app(scope, receive, send)
             return
-        if length.isdigit() and (len(length) > 18 or int(length) > self._limit):
+        limit = self._limit_of(scope["path"])
+        if length.isdigit() and (len(length) > 18 or int(length) > limit):
             await self._too_large(scope, receive, send)
             return
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -102,7 +108,7 @@ class BodyLimit:
             return
         try:
             async with asyncio.timeout(self._patience):
-                body, more = await self._read(receive)
+                body, more = await self._read(receive, limit)
         except TimeoutError:
             await problem(scope, 408, "invalid_request", "the body did not arrive in time", _CLOSE)(
                 scope, receive, send
@@ -113,10 +119,10 @@ class BodyLimit:
             return
         if body is None:
             return  # gone before the body was whole
-        if len(body) > self._limit:
+        if len(body) > limit:
             await self._too_large(scope, receive, send, more)
             return
-        if media_type.endswith("json") and _ambiguous(body, self._limit):
+        if media_type.endswith("json") and _ambiguous(body, limit):
             await problem(scope, 422, "invalid_request", "JSON that can be read in two ways")(scope, receive, send)
             return
         given = False
@@ -130,10 +136,13 @@ class BodyLimit:
 
         await self._app(scope, replay, send)
 
-    async def _read(self, receive: Receive) -> tuple[bytes | None, bool]:
+    def _limit_of(self, path: str) -> int:
+        return next((most for pattern, most in self._larger if pattern.fullmatch(path)), self._limit)
+
+    async def _read(self, receive: Receive, limit: int) -> tuple[bytes | None, bool]:
         """The body, up to just beyond the limit, and whether there is more of it; None if the sender went away."""
         body, more = b"", True
-        while more and len(body) <= self._limit:
+        while more and len(body) <= limit:
             message = await receive()
             if message["type"] != "http.request":
                 return None, False

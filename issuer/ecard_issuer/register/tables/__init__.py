@@ -3,7 +3,8 @@
 Each table names its distribution column in `info`: the column by which a distributed PostgreSQL spreads its rows.
 Every primary key and unique constraint includes that column, no foreign key crosses it, and no number comes from a
 sequence shared by all. What must be unique across cards therefore has a directory table of its own, keyed by the
-thing that must be unique (`chip_key`, `ecard_binding`, `credential_directory`; `open_approval` for changes).
+thing that must be unique (`chip_key`, `ecard_binding`, `credential_directory`; `open_approval` for changes,
+`open_application` for people).
 
 Rules that no key can express are triggers, written down in the migrations: a key that live credentials name is not
 retired, and what was decided about an approval stays decided.
@@ -11,6 +12,14 @@ retired, and what was decided about an approval stays decided.
 
 from __future__ import annotations
 
+from ecard_issuer.register.tables.applying import (
+    agency_batch_row,
+    application,
+    application_access,
+    application_document,
+    application_step,
+    open_application,
+)
 from ecard_issuer.register.tables.approvals import approval, approval_vote, open_approval
 from ecard_issuer.register.tables.cards import (
     binding,
@@ -26,12 +35,18 @@ from ecard_issuer.register.tables.feed import feed, feed_head, outbox
 from ecard_issuer.register.tables.issuing import credential, credential_directory, plan, reissue
 from ecard_issuer.register.tables.keys import key_schedule, signing_key, trust_list, trust_root
 from ecard_issuer.register.tables.life import card_case, card_case_directory, policy_review
+from ecard_issuer.register.tables.mandates import holder_life, mandate, mandate_document
 from ecard_issuer.register.tables.operators import operator
 from ecard_issuer.register.tables.policies import region_policy
 from ecard_issuer.register.tables.privacy import erased_person, erasure, subject_export
 from ecard_issuer.register.tables.statuses import status_entry, status_list
 
 __all__ = [
+    "agency_batch_row",
+    "application",
+    "application_access",
+    "application_document",
+    "application_step",
     "approval",
     "approval_vote",
     "binding",
@@ -50,7 +65,11 @@ __all__ = [
     "feed",
     "feed_head",
     "holder",
+    "holder_life",
     "key_schedule",
+    "mandate",
+    "mandate_document",
+    "open_application",
     "open_approval",
     "operator",
     "outbox",

@@ -1,0 +1,42 @@
+"""Ages and local dates of people: China's calendar, whatever the server's clock says."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Final
+
+from ecard_card.errors import InvalidInput
+
+#: China has one time zone and no summer time.
+CHINA: Final = timezone(timedelta(hours=8))
+
+
+def china_date(now: datetime) -> date:
+    """The day it is in China at `now` (aware)."""
+    return now.astimezone(CHINA).date()
+
+
+def birthday(born: date, years: int) -> date:
+    """The day on which somebody born on `born` is `years` old. Who was born on 29 February has theirs on 1 March in
+    years without one: until then they are not that old yet."""
+    try:
+        return born.replace(year=born.year + years)
+    except ValueError:
+        return date(born.year + years, 3, 1)
+
+
+def comes_of_age(born: date, years: int) -> datetime:
+    """The first moment (UTC) of that birthday in China."""
+    day = birthday(born, years)
+    return datetime(day.year, day.month, day.day, tzinfo=CHINA).astimezone(UTC)
+
+
+def is_under(born: date, years: int, now: datetime) -> bool:
+    """Whether somebody born on `born` is not yet `years` old at `now`."""
+    return china_date(now) < birthday(born, years)
+
+
+def require_born(born: date | None, now: datetime) -> None:
+    """Raises `InvalidInput` `born_in_future` if that day is still to come in China. An unknown day passes."""
+    if born is not None and born > china_date(now):
+        raise InvalidInput("born_in_future", "the birth date is still to come")

@@ -1,0 +1,1 @@
+"""Applying for a card: eligibility, documents, photo, review, production, collection."""

@@ -1,0 +1,1 @@
+"""Acting for another: guardians, written mandates, agencies; with proof, scope and end of each."""
