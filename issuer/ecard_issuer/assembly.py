@@ -32,6 +32,7 @@ from ecard_issuer.enrol import Enrolment
 from ecard_issuer.event_desk import EventDesk
 from ecard_issuer.feed_hub import FeedHub, LocalFeed
 from ecard_issuer.foresight import Foresight
+from ecard_issuer.holder_services import HolderServices
 from ecard_issuer.issue import Issuing
 from ecard_issuer.key_homes import KEY_FILE, ROOT_FILE, home_of, open_desk, open_files, open_home_of_keys, quotas_file
 from ecard_issuer.key_lives import KeyLives
@@ -75,6 +76,7 @@ class Issuer:
     policies: Policies
     privacy: Privacy
     cards: CardDesk
+    holders: HolderServices
     keys: KeyRing
     key_office: KeyOffice
     approvals: Approvals
@@ -259,7 +261,9 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
     )
     policy_changes = outside.policy_changes or book.changed_between
     life = open_life(engine, register, cards, acting, policy_of, policy_changes, wake.ring)
-    privacy = open_privacy(engine, register, people, book, approvals, acting, sections=applications.subject_data)
+    privacy = open_privacy(
+        engine, register, people, book, approvals, acting, sections=(*applications.subject_data, *holders.subject_data)
+    )
 
     def settle(moment: datetime) -> int:
         """Void plans past their life."""
@@ -282,6 +286,7 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
         policies=open_policies(engine, book, approvals),
         privacy=privacy,
         cards=cards,
+        holders=holders,
         keys=keys,
         key_office=key_office,
         approvals=approvals,

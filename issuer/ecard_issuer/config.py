@@ -115,6 +115,12 @@ class IssuerSettings(BaseSettings):
     trust_list_days: int = Field(default=30, ge=1, le=366)
     status_ttl: int = Field(default=60, ge=1, le=86400)  # seconds a status list may be cached
     status_hours: int = Field(default=24, ge=1, le=168)  # a status list's life
+    #: What one comparison of a PIN or e-card password costs (argon2id); OWASP's minimum is the least.
+    pin_hash_kib: int = Field(default=19_456, ge=19_456, le=1 << 20)
+    pin_hash_rounds: int = Field(default=2, ge=2, le=20)
+    #: Wrong PINs and e-card passwords of one caller in an hour, whichever cards they were for.
+    pin_guesses_per_hour: int = Field(default=100, ge=1, le=1_000_000)
+    pin_guesses_per_hour_channel: int = Field(default=10_000, ge=1, le=100_000_000)
 
     #: More issuers in this process; in the settings file only.
     hosted: Annotated[tuple[HostedIssuer, ...], NoDecode] = Field(default=(), max_length=64)

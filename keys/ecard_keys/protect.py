@@ -12,12 +12,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ecard_card.errors import CheckFailed, InvalidInput
 from ecard_keys.homes.encrypted_file import EncryptedFile, Name
+from ecard_keys.homes.file_secrets import FileSecrets, expand
 
 DATA_KEY_BYTES = 32
 _SEALED = b"\x01"  # AES-256-GCM: 0x01 || nonce (12) || ciphertext || tag (16)
@@ -76,8 +75,7 @@ class FileProtector:
     """
 
     def __init__(self, file: EncryptedFile) -> None:
-        self._file = file
-        self._secrets: dict[Name, bytes] = {}
+        self._secrets = FileSecrets(file)
         self._subkeys: dict[str, bytes] = {}
 
     def wrap(self, data_key: bytes, *, context: bytes) -> bytes:
@@ -96,33 +94,17 @@ class FileProtector:
         """HMAC-SHA256 under a subkey of the label (HKDF, RFC 5869)."""
         subkey = self._subkeys.get(label)
         if subkey is None:
-            subkey = _expand(self._secret(_HASHING), b"ecard-mac/" + label.encode())
+            subkey = expand(self._secrets.get(_HASHING), b"ecard-mac/" + label.encode())
             if len(self._subkeys) < 256:  # labels are few and fixed; should they not be, memory stays bounded
                 self._subkeys[label] = subkey
         return hmac.digest(subkey, data, "sha256")
 
     def _wrapping_key(self, context: bytes) -> bytes:
         # One subkey per context: a nation of data keys stays far from the 2^32 random nonces of one AES-GCM key.
-        return _expand(self._secret(_WRAPPING), b"ecard-wrap/" + context)
-
-    def _secret(self, name: Name) -> bytes:
-        held = self._secrets.get(name)
-        if held is None:
-            entry = self._file.entries().get(name)
-            if entry is None:
-                with self._file.editing() as entries:
-                    # Another process may have made it since; then its secret is the one.
-                    entry = entries.get(name) or self._file.seal(name, {}, secrets.token_bytes(32))
-                    entries[name] = entry
-            held = self._secrets[name] = self._file.reveal(name, entry)
-        return held
+        return expand(self._secrets.get(_WRAPPING), b"ecard-wrap/" + context)
 
 
 def _cipher(data_key: bytes) -> AESGCM:
     if len(data_key) != DATA_KEY_BYTES:
         raise InvalidInput("bad_data_key", "a data key is 32 bytes")
     return AESGCM(data_key)
-
-
-def _expand(secret: bytes, info: bytes) -> bytes:
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(secret)

@@ -7,13 +7,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import code_picture, issue_library, offline_check, reissue, revocation, sdjwt_verify, signing
+from tests.benchmarks import (
+    code_picture,
+    issue_library,
+    offline_check,
+    pin_verify,
+    reissue,
+    revocation,
+    sdjwt_verify,
+    signing,
+)
 
 BENCHMARKS: dict[str, Callable[[], list[dict[str, object]]]] = {
     "offline_check": offline_check.run,
     "sdjwt_verify_reference": sdjwt_verify.run,
     "issue_library": issue_library.run,
     "reissue": reissue.run,
+    "pin_verify": pin_verify.run,
     "code_picture": code_picture.run,
     "revocation": revocation.run,
     "sign_file": signing.run_file,

@@ -135,7 +135,7 @@ class Applying:
     def require_possible(self, draft: Draft, wish: NewApplication) -> None:
         """That the person lives, and has no card in the way. Raises as `submit`."""
         self._require_alive(draft.row.holder_ref)
-        self._require_room(wish, draft.row.holder_ref, draft.row.created_at)
+        self._require_room(wish, draft.row.holder_ref, draft.row.submitted_at)
 
     def sealed(self, draft: Draft, person: HolderRow) -> ApplicationRow:
         """The row with what was applied for, under the person's data key."""

@@ -15,10 +15,13 @@ from ecard_issuer.web.approvals import answer_waiting, approvals_router
 from ecard_issuer.web.cards import cards_router
 from ecard_issuer.web.credentials import credentials_router
 from ecard_issuer.web.enrolments import enrolments_router
+from ecard_issuer.web.family import family_router
 from ecard_issuer.web.feed import feed_router
 from ecard_issuer.web.keys import keys_router
+from ecard_issuer.web.levels import holder_cards_router, levels_router
 from ecard_issuer.web.life import life_router
 from ecard_issuer.web.mandates import FILES, mandates_router
+from ecard_issuer.web.pins import passwords_router, pins_router
 from ecard_issuer.web.policies import policies_router
 from ecard_issuer.web.privacy import privacy_router
 from ecard_issuer.web.public import health_router, public_router
@@ -69,6 +72,11 @@ def create_app(
         approvals_router(issuer, known),
         policies_router(issuer, known),
         privacy_router(issuer, known),
+        pins_router(issuer, known),
+        passwords_router(issuer, known),
+        levels_router(issuer, known),
+        family_router(issuer, known),
+        holder_cards_router(issuer, known),
         feed_router(issuer, known),
         public_router(issuer),
         health_router(issuer, verifier_ready),

@@ -21,6 +21,10 @@ SERVING = OPERATOR | {Role.DESK, Role.HOTLINE, Role.CHANNEL}
 AT_DESK = frozenset({Role.OPERATOR, Role.DESK})
 APPLICANTS = frozenset({Role.OPERATOR, Role.DESK, Role.CHANNEL, Role.AGENCY})
 MAKERS = frozenset({Role.OPERATOR, Role.DESK, Role.SOURCE})
+DESK = frozenset({Role.OPERATOR, Role.DESK})
+TILL = frozenset({Role.OPERATOR, Role.DESK, Role.INSTITUTION})
+NEAR = frozenset({Role.OPERATOR, Role.DESK, Role.CHANNEL})
+PAYING = frozenset({Role.OPERATOR, Role.CHANNEL, Role.INSTITUTION})
 #: Route → the roles that may call it; None: anybody.
 ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/cards"): OPERATOR,
@@ -82,6 +86,25 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/policies"): OPERATOR,
     ("POST", "/v1/privacy/exports"): frozenset({Role.OPERATOR, Role.DESK}),
     ("POST", "/v1/privacy/erasures"): OPERATOR,
+    ("POST", "/v1/pins/verify"): TILL,
+    ("POST", "/v1/pins/change"): TILL,
+    ("POST", "/v1/pins/reset"): DESK,
+    ("POST", "/v1/pins/unlock"): DESK,
+    ("POST", "/v1/pins/show"): DESK,
+    ("POST", "/v1/pins/bank"): TILL | NEAR | {Role.HOTLINE},
+    ("POST", "/v1/ecard-passwords/set"): NEAR,
+    ("POST", "/v1/ecard-passwords/change"): NEAR,
+    ("POST", "/v1/ecard-passwords/reset"): NEAR,
+    ("POST", "/v1/ecard-passwords/verify"): PAYING,
+    ("POST", "/v1/ecard-passwords/show"): NEAR,
+    ("POST", "/v1/levels/open"): NEAR,
+    ("POST", "/v1/levels/close"): NEAR,
+    ("POST", "/v1/levels/show"): NEAR | TILL,
+    ("POST", "/v1/family"): NEAR,
+    ("POST", "/v1/family/find"): NEAR,
+    ("POST", "/v1/family/{link_id}/end"): NEAR,
+    ("POST", "/v1/family/{link_id}/shown"): NEAR,
+    ("POST", "/v1/holders/cards"): frozenset({Role.OPERATOR, Role.DESK, Role.HOTLINE}),
     ("GET", "/v1/feed"): frozenset({Role.OPERATOR, Role.VERIFIER}),
     ("POST", "/v1/verifications"): frozenset({Role.OPERATOR, Role.COUNTER}),
     ("GET", "/v1/bundle"): None,
@@ -108,6 +131,7 @@ NAMED = {
     "credential_id": "ce" * 16,
     "request_id": "ef" * 8,
     "kid": "00000000",
+    "link_id": "ab" * 16,
     "purpose": "event",
     "list_id": "0",
     "version": "2",

@@ -31,14 +31,17 @@ from ecard_issuer.register.tables.cards import (
     holder,
 )
 from ecard_issuer.register.tables.changes import card_event
+from ecard_issuer.register.tables.family import family_link, family_place, family_relative, family_showing
 from ecard_issuer.register.tables.feed import feed, feed_head, outbox
 from ecard_issuer.register.tables.issuing import credential, credential_directory, plan, reissue
 from ecard_issuer.register.tables.keys import key_schedule, signing_key, trust_list, trust_root
+from ecard_issuer.register.tables.levels import ecard_opening
 from ecard_issuer.register.tables.life import card_case, card_case_directory, policy_review
 from ecard_issuer.register.tables.mandates import holder_life, mandate, mandate_document
 from ecard_issuer.register.tables.operators import operator
 from ecard_issuer.register.tables.policies import region_policy
 from ecard_issuer.register.tables.privacy import erased_person, erasure, subject_export
+from ecard_issuer.register.tables.secrets import secret, secret_event, wrong_guess
 from ecard_issuer.register.tables.statuses import status_entry, status_list
 
 __all__ = [
@@ -59,9 +62,14 @@ __all__ = [
     "credential",
     "credential_directory",
     "ecard_binding",
+    "ecard_opening",
     "enrolment",
     "erased_person",
     "erasure",
+    "family_link",
+    "family_place",
+    "family_relative",
+    "family_showing",
     "feed",
     "feed_head",
     "holder",
@@ -77,10 +85,13 @@ __all__ = [
     "policy_review",
     "region_policy",
     "reissue",
+    "secret",
+    "secret_event",
     "signing_key",
     "status_entry",
     "status_list",
     "subject_export",
     "trust_list",
     "trust_root",
+    "wrong_guess",
 ]
