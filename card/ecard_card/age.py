@@ -1,19 +1,11 @@
-"""Ages and local dates of people: China's calendar, whatever the server's clock says."""
+"""Ages of people, by China's calendar, whatever the server's clock says."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, timezone
-from typing import Final
+from datetime import date, datetime
 
+from ecard_card.china import china_date, china_midnight
 from ecard_card.errors import InvalidInput
-
-#: China has one time zone and no summer time.
-CHINA: Final = timezone(timedelta(hours=8))
-
-
-def china_date(now: datetime) -> date:
-    """The day it is in China at `now` (aware)."""
-    return now.astimezone(CHINA).date()
 
 
 def birthday(born: date, years: int) -> date:
@@ -27,8 +19,7 @@ def birthday(born: date, years: int) -> date:
 
 def comes_of_age(born: date, years: int) -> datetime:
     """The first moment (UTC) of that birthday in China."""
-    day = birthday(born, years)
-    return datetime(day.year, day.month, day.day, tzinfo=CHINA).astimezone(UTC)
+    return china_midnight(birthday(born, years))
 
 
 def is_under(born: date, years: int, now: datetime) -> bool:

@@ -32,7 +32,7 @@ from ecard_issuer.enrol import Enrolment
 from ecard_issuer.event_desk import EventDesk
 from ecard_issuer.feed_hub import FeedHub, LocalFeed
 from ecard_issuer.foresight import Foresight
-from ecard_issuer.holder_services import HolderServices
+from ecard_issuer.holder_services import HolderServices, holder_services
 from ecard_issuer.issue import Issuing
 from ecard_issuer.key_homes import KEY_FILE, ROOT_FILE, home_of, open_desk, open_files, open_home_of_keys, quotas_file
 from ecard_issuer.key_lives import KeyLives
@@ -47,14 +47,20 @@ from ecard_issuer.people import People
 from ecard_issuer.policies.parts import Policies, open_book, open_policies
 from ecard_issuer.ports import Register
 from ecard_issuer.privacy.parts import Privacy, open_privacy
+from ecard_issuer.programme.office import ProgrammeOffice
+from ecard_issuer.programme.sql import SqlAddresses
 from ecard_issuer.publish import Publisher
 from ecard_issuer.quota_office import QuotaOffice
 from ecard_issuer.register import SqlRegister, make_engine, tables
 from ecard_issuer.register.engine import reading
 from ecard_issuer.reissue import Reissue
+from ecard_issuer.relying.assembly import Relying, assemble_relying
 from ecard_issuer.root_keys import RootKeys
+from ecard_issuer.service_points.office import ServicePoints
+from ecard_issuer.service_points.sql import SqlPoints
 from ecard_issuer.trust_board import TrustBoard
 from ecard_keys.chip_key import ChipKeyHolder
+from ecard_keys.pepper import FilePepper
 from ecard_keys.protect import FileProtector
 from ecard_keys.rotation import RotationRules
 from ecard_keys.signer import KeyHome
@@ -91,6 +97,9 @@ class Issuer:
     life: Life
     acting: Mandates
     applications: Applications
+    relying: Relying
+    service_points: ServicePoints
+    programme: ProgrammeOffice
     publisher: Publisher
     operators: Desk
     hub: FeedHub
@@ -261,8 +270,28 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
     )
     policy_changes = outside.policy_changes or book.changed_between
     life = open_life(engine, register, cards, acting, policy_of, policy_changes, wake.ring)
+    pepper = FilePepper(file.file)
+    holders = holder_services(settings, engine, register, people, pepper, rules=acting, policy_of=policy_of)
+    relying = assemble_relying(
+        engine,
+        register,
+        cards,
+        keys,
+        signing,
+        approvals,
+        acting,
+        level_of=lambda ecard_id, now: holders.levels.state(ecard_id, now).level,
+        pins=holders.pins,
+        policy_of=policy_of,
+    )
     privacy = open_privacy(
-        engine, register, people, book, approvals, acting, sections=(*applications.subject_data, *holders.subject_data)
+        engine,
+        register,
+        people,
+        book,
+        approvals,
+        acting,
+        sections=(*applications.subject_data, *holders.subject_data, *relying.subject_data),
     )
 
     def settle(moment: datetime) -> int:
@@ -271,7 +300,14 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
 
     def upkeep(moment: datetime) -> None:
         """What has to be done again and again, however little happens. One failing does not stop the others."""
-        for work in (keys.refresh, key_office.upkeep, settle, life.upkeep.turn, privacy.retention.upkeep):
+        for work in (
+            keys.refresh,
+            key_office.upkeep,
+            settle,
+            life.upkeep.turn,
+            relying.upkeep,
+            privacy.retention.upkeep,
+        ):
             try:
                 work(moment)
             except EcardError as error:
@@ -301,6 +337,9 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
         life=life,
         acting=acting,
         applications=applications,
+        relying=relying,
+        service_points=ServicePoints(SqlPoints(engine)),
+        programme=ProgrammeOffice(SqlAddresses(engine)),
         publisher=Publisher(register, keys, signing, ttl=settings.status_ttl, life=settings.status_hours * 3600),
         operators=Desk(register, approvals=approvals),
         hub=hub,

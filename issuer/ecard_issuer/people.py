@@ -42,6 +42,13 @@ class References:
         """What a credential says of its chip: a reference of its own, useless in the register."""
         return self._keyed("chip-claim", card_ref.encode())
 
+    def bank_account(self, bank_code: str, number: str) -> str:
+        return self._keyed("bank-account", f"{bank_code}\n{number}".encode())
+
+    def confirmation(self, service_id: str, holder_ref: str, benefit: str, period: str) -> str:
+        """The one id that a confirmation can have: two of one period are the same one."""
+        return self._keyed("confirmation", f"{service_id}\n{holder_ref}\n{benefit}\n{period}".encode())
+
     def pairwise(self, party: str, subject_ref: str) -> str:
         """What one outside party calls a holder or a card: two parties cannot tell that theirs are the same."""
         return self._keyed("pairwise", f"{party}\n{subject_ref}".encode())

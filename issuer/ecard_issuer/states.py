@@ -48,3 +48,12 @@ class ApprovalState(StrEnum):
     REFUSED = "refused"  # one of them said no, or one who had a part in it was shut out
     USED = "used"  # the change was made
     EXPIRED = "expired"  # nobody decided in time, or nobody used it
+
+
+class AccountState(StrEnum):
+    """Of a card's bank account: the bank's own, and never the card's."""
+
+    NOT_ACTIVATED = "not_activated"
+    ACTIVE = "active"
+    LOST = "lost"  # reported at the bank
+    CLOSED = "closed"  # final

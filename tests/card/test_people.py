@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecard_card.age import birthday, china_date, comes_of_age, is_under, require_born
+from ecard_card.age import birthday, comes_of_age, is_under, require_born
 from ecard_card.card import Holder, IdNumber, NumberKind, id_number_check
+from ecard_card.china import china_date
 from ecard_card.errors import InvalidInput
 from ecard_card.identity_document import DocumentKind, IdentityDocument, as_typed, number_of
 from ecard_card.life import LifeStatus

@@ -10,15 +10,15 @@ import re
 import secrets as randomness
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from ecard_card.acting import IN_PERSON, Act, Acting, Ground
+from ecard_card.age import comes_of_age
 from ecard_card.card import IdNumber
 from ecard_card.errors import InvalidInput, NotAllowed, NotFound, RuleViolation
 from ecard_issuer.acting_rules import ActingRules
 from ecard_issuer.ecards import Ecard, Ecards
-from ecard_issuer.family.age import of_age_at
 from ecard_issuer.family.link import LinkEnd, LinkRow, Links, Proof, Relation, Side
 from ecard_issuer.people import People
 from ecard_issuer.pins.passwords import Passwords
@@ -173,17 +173,20 @@ class Family:
             LinkState(link, side, self._over(link, now)) for side in Side for link in self._links.of(holder_ref, side)
         )
 
-    def _born(self, relative: IdNumber) -> date | None:
-        """As their number tells it, else as they told it when they were entered."""
-        known = self._people.find(relative)
-        return relative.birth_date or (None if known is None else self._people.person(known).birth_date)
+    def _of_age(self, relative: IdNumber, years: int) -> datetime:
+        """When they come of age, by the date that their number tells, else by the one told when they were entered; long
+        ago, where nobody told it: that makes nobody a minor."""
+        born, known = relative.birth_date, self._people.find(relative)
+        if born is None and known is not None:
+            born = self._people.person(known).birth_date
+        return datetime.min.replace(tzinfo=UTC) if born is None else comes_of_age(born, years)
 
     def _consented(
         self, relative: IdNumber, relative_ref: str, shown: Ecard, consent: Consent, caller: Caller, now: datetime
     ) -> tuple[Proof, datetime | None, bool]:
         """How the consent is proven, when it ends by itself, and whether because a child comes of age."""
         ground = consent.acting.ground
-        of_age = of_age_at(self._born(relative), shown.policy.family.of_age)
+        of_age = self._of_age(relative, shown.policy.family.of_age)
         if consent.until is not None and consent.until <= now:
             raise InvalidInput("bad_consent", "it ended before it began")
         if ground is Ground.OWN and now < of_age:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from ecard_card.acting import Act, Acting
-from ecard_card.age import china_date, is_under, require_born
+from ecard_card.age import is_under, require_born
 from ecard_card.card import Holder
+from ecard_card.china import china_date
 from ecard_card.errors import Conflict, InvalidInput, NotFound, RuleViolation
 from ecard_card.life import LifeStatus
 from ecard_card.region_policy import ANY_REGION

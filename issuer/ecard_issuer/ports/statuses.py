@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ecard_card.status import EcardStatus
 from ecard_issuer.rows import StatusListRow, StatusSnapshot
 
 
@@ -13,3 +14,6 @@ class Statuses(Protocol):
 
     def status_snapshot(self, list_id: int) -> StatusSnapshot:
         """`NotFound` `status_list_unknown`."""
+
+    def status_value(self, list_id: int, index: int) -> EcardStatus | None:
+        """What one entry says now; None where it was never given out."""

@@ -14,6 +14,7 @@ from datetime import datetime
 from sqlalchemy import Connection, literal_column, select, update
 
 from ecard_card.errors import NotFound, Unavailable
+from ecard_card.status import EcardStatus
 from ecard_issuer.register import tables
 from ecard_issuer.register.sql import Store, fixed, insert_new, many
 from ecard_issuer.rows import StatusListRow, StatusSlot, StatusSnapshot
@@ -114,6 +115,15 @@ class SqlStatuses(Store):
                 StatusListRow,
                 select(_lists).where(_lists.c.list_id > after).order_by(_lists.c.list_id).limit(limit),
             )
+
+    def status_value(self, list_id: int, index: int) -> EcardStatus | None:
+        if not (0 <= list_id <= _LARGEST_ID and 0 <= index <= _LARGEST_ID):
+            return None
+        with self._reading() as connection:
+            value = connection.scalar(
+                select(_entries.c.value).where(_entries.c.list_id == list_id, _entries.c.index == index)
+            )
+        return None if value is None else EcardStatus(value)
 
     def status_snapshot(self, list_id: int) -> StatusSnapshot:
         found = None

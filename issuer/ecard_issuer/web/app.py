@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.operators import Desk
+from ecard_issuer.web.accounts import accounts_router
 from ecard_issuer.web.agencies import agencies_router
 from ecard_issuer.web.applying import applying_router
 from ecard_issuer.web.applying_steps import steps_router
@@ -24,7 +25,10 @@ from ecard_issuer.web.mandates import FILES, mandates_router
 from ecard_issuer.web.pins import passwords_router, pins_router
 from ecard_issuer.web.policies import policies_router
 from ecard_issuer.web.privacy import privacy_router
+from ecard_issuer.web.programme import programme_router
 from ecard_issuer.web.public import health_router, public_router
+from ecard_issuer.web.relying import relying_router
+from ecard_issuer.web.service_points import service_points_router
 from ecard_verifier.callers import Caller, Role
 from ecard_verifier.web.auth import Authenticate
 from ecard_verifier.web.base import Lifespan, new_api
@@ -77,6 +81,10 @@ def create_app(
         levels_router(issuer, known),
         family_router(issuer, known),
         holder_cards_router(issuer, known),
+        relying_router(issuer, known),
+        accounts_router(issuer, known),
+        service_points_router(issuer, known),
+        programme_router(issuer, known),
         feed_router(issuer, known),
         public_router(issuer),
         health_router(issuer, verifier_ready),

@@ -32,7 +32,7 @@ _CHANGE = (400, 401, 403, 404, 409, 413, 415, 422, 503)  # how a change of somet
 _HEX = {"type": "string", "pattern": "^([0-9A-F]{2})*$"}
 _RECORDS = {"type": "object", "maxProperties": 32, "additionalProperties": _HEX}
 #: For the API's description; what counts is `Evidence.from_json`. Binary values are upper-case hex.
-_EVIDENCE: dict[str, object] = {
+EVIDENCE: dict[str, object] = {
     "type": "object",
     "title": "Evidence",
     "description": "A document of format ecard-chip-evidence/1, at most 16384 bytes: `reading` with or without"
@@ -135,10 +135,10 @@ def enrolments_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     )
     def send_evidence(
         enrolment_id: EnrolmentId,
-        body: Annotated[dict[str, Any], Body(), WithJsonSchema(_EVIDENCE)],
+        body: Annotated[dict[str, Any], Body(), WithJsonSchema(EVIDENCE)],
     ) -> JSONResponse:
         """The service judges; the desk decides nothing. A wrong answer proves nothing and consumes nothing."""
-        evidence = Evidence.from_json(_document(body))
+        evidence = Evidence.from_json(document(body))
         return JSONResponse(proven_answer(issuer.enrolment.complete(enrolment_id, evidence, issuer.clock())))
 
     @router.post(
@@ -168,7 +168,7 @@ def enrolments_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     return router
 
 
-def _document(body: dict[str, Any]) -> bytes:
+def document(body: dict[str, Any]) -> bytes:
     try:
         return jose.dump_json(body)
     except (ValueError, RecursionError):

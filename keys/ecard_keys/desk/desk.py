@@ -1,6 +1,6 @@
-"""The signing desk: the one door to the keys of credentials, status lists and events.
+"""The signing desk: the one door to the keys of credentials, status lists, events and confirmations.
 
-Who uses it has no `Signer` and cannot have any bytes signed, only whole drafts of three kinds. The desk reads each
+Who uses it has no `Signer` and cannot have any bytes signed, only whole drafts of four kinds. The desk reads each
 draft as if a stranger had sent it, writes down what it is about to sign, and only then asks the home of keys. It may
 be a part of the issuer's process (`LocalDesk`) or a process of its own (`signer_client.RemoteDesk`).
 """
@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from ecard_card.algorithm import Algorithm
 from ecard_card.errors import InvalidInput, NotAllowed, NotFound, Unavailable
+from ecard_keys.desk.confirmations import judge_confirmation
 from ecard_keys.desk.credentials import judge_credentials
 from ecard_keys.desk.drafts import Signatory, SigningRules, refused
 from ecard_keys.desk.events import judge_event
@@ -37,6 +38,7 @@ class SigningProfile(StrEnum):
     CREDENTIAL = "credential"
     STATUS_LIST = "status-list"
     EVENT = "event"
+    CONFIRMATION = "confirmation"
 
 
 #: The purpose that a key must have been made for.
@@ -44,6 +46,7 @@ PURPOSE_OF: Final = {
     SigningProfile.CREDENTIAL: KeyPurpose.CREDENTIAL,
     SigningProfile.STATUS_LIST: KeyPurpose.STATUS,
     SigningProfile.EVENT: KeyPurpose.EVENT,
+    SigningProfile.CONFIRMATION: KeyPurpose.STATEMENT,
 }
 
 
@@ -136,6 +139,9 @@ class LocalDesk:
             case SigningProfile.EVENT:
                 for draft in drafts:
                     judge_event(draft, self._issuers, signatory, now)
+            case SigningProfile.CONFIRMATION:
+                for draft in drafts:
+                    judge_confirmation(draft, self._issuers, signatory, now)
 
     def _key(self, key_id: str) -> HeldKey:
         """What the home says of the key. Purpose and algorithm are for life, so it is asked once."""

@@ -7,10 +7,11 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from ecard_card.acting import Act, Acting, Ground
+from ecard_card.age import comes_of_age
+from ecard_card.china import CHINA
 from ecard_card.errors import CheckFailed, Conflict, EcardError, InvalidInput, NotAllowed, NotFound, RuleViolation
 from ecard_card.region_policy import FamilyRules, RegionPolicy
 from ecard_card.status import CardChange
-from ecard_issuer.family.age import CHINA, of_age_at
 from ecard_issuer.family.family import Consent, Family
 from ecard_issuer.family.link import LinkEnd, LinkRow, Proof, Relation, Side
 from ecard_issuer.holder_services import HolderServices, holder_services
@@ -257,6 +258,6 @@ def test_every_showing_is_recorded_for_both_and_once(service: Service, home: Hou
     ],
 )
 def test_a_birthday_begins_at_midnight_in_china(born: date, day: date) -> None:
-    at = of_age_at(born, 16)
+    at = comes_of_age(born, 16)
     assert (at.date(), at.utcoffset(), at.hour) == (day, timedelta(hours=8), 0)
-    assert of_age_at(date(2012, 2, 29), 17).date() == date(2029, 2, 28)
+    assert comes_of_age(date(2012, 2, 29), 17).date() == date(2029, 2, 28)

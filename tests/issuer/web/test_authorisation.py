@@ -25,6 +25,7 @@ DESK = frozenset({Role.OPERATOR, Role.DESK})
 TILL = frozenset({Role.OPERATOR, Role.DESK, Role.INSTITUTION})
 NEAR = frozenset({Role.OPERATOR, Role.DESK, Role.CHANNEL})
 PAYING = frozenset({Role.OPERATOR, Role.CHANNEL, Role.INSTITUTION})
+RELYING = frozenset({Role.OPERATOR, Role.RELYING})
 #: Route → the roles that may call it; None: anybody.
 ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/cards"): OPERATOR,
@@ -105,6 +106,32 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/family/{link_id}/end"): NEAR,
     ("POST", "/v1/family/{link_id}/shown"): NEAR,
     ("POST", "/v1/holders/cards"): frozenset({Role.OPERATOR, Role.DESK, Role.HOTLINE}),
+    ("GET", "/v1/catalogue"): None,
+    ("GET", "/v1/relying"): OPERATOR,
+    ("PUT", "/v1/relying/{service_id}"): OPERATOR,
+    ("GET", "/v1/relying/{service_id}"): RELYING,
+    ("GET", "/v1/relying/{service_id}/record"): OPERATOR,
+    ("POST", "/v1/relying/{service_id}/end"): OPERATOR,
+    ("POST", "/v1/relying/{service_id}/readings"): RELYING,
+    ("POST", "/v1/relying/{service_id}/readings/{enrolment_id}/evidence"): RELYING,
+    ("POST", "/v1/relying/{service_id}/checks"): RELYING,
+    ("POST", "/v1/relying/{service_id}/accounts"): RELYING,
+    ("POST", "/v1/relying/{service_id}/confirmations"): RELYING,
+    ("GET", "/v1/confirmations/{confirmation_id}"): RELYING,
+    ("GET", "/v1/banks"): OPERATOR,
+    ("PUT", "/v1/banks/{bank_code}"): OPERATOR,
+    ("POST", "/v1/bank-accounts"): frozenset({Role.OPERATOR, Role.PARTNER}),
+    ("POST", "/v1/bank-accounts/changes"): frozenset({Role.OPERATOR, Role.PARTNER}),
+    ("GET", "/v1/cards/{card_ref}/bank-account"): frozenset({Role.OPERATOR, Role.DESK}),
+    ("POST", "/v1/cards/{card_ref}/bank-account/activation"): frozenset({Role.OPERATOR, Role.DESK}),
+    ("GET", "/v1/service-points"): None,
+    ("POST", "/v1/service-points/search"): None,
+    ("PUT", "/v1/service-points"): OPERATOR,
+    ("GET", "/v1/service-points/export"): OPERATOR,
+    ("GET", "/v1/service-points/{point_id}"): None,
+    ("GET", "/v1/programme"): None,
+    ("PUT", "/v1/programme/channels/{channel}"): OPERATOR,
+    ("GET", "/programme"): None,
     ("GET", "/v1/feed"): frozenset({Role.OPERATOR, Role.VERIFIER}),
     ("POST", "/v1/verifications"): frozenset({Role.OPERATOR, Role.COUNTER}),
     ("GET", "/v1/bundle"): None,
@@ -136,6 +163,11 @@ NAMED = {
     "list_id": "0",
     "version": "2",
     "region": "410100",
+    "service_id": "nobody",
+    "confirmation_id": "cf" * 16,
+    "bank_code": "NOBANK",
+    "channel": "nowhere",
+    "point_id": "nowhere",
 }
 CLOSED = [(method, path, roles) for (method, path), roles in ROWS.items() if roles is not None]
 
@@ -170,7 +202,9 @@ def routes_of(app: FastAPI) -> set[tuple[str, str]]:
 
 
 def test_every_route_has_a_row(app: FastAPI) -> None:
-    assert routes_of(app) | {("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json")} == set(ROWS)
+    assert routes_of(app) | {("GET", "/"), ("GET", "/programme"), ("GET", "/docs"), ("GET", "/openapi.json")} == set(
+        ROWS
+    )
 
 
 def call(client: TestClient, method: str, path: str, token: str | None) -> tuple[int, dict[str, str]]:

@@ -22,9 +22,10 @@ from ecard_card.errors import EcardError, InvalidInput, NotAllowed, NotAuthentic
 from ecard_keys.trust.root import read_root
 from ecard_verifier.bundle import MAX_BUNDLE, open_bundle
 from ecard_verifier.check import check
+from ecard_verifier.confirmation import LIMIT, verify_confirmation
 from ecard_verifier.policy import Policy
 from ecard_verifier.presented import MAX_PRESENTED
-from ecard_verifier.verdict import rfc3339
+from ecard_verifier.verdict import outcome_of, rfc3339
 
 EXIT: Final[Mapping[str, int]] = {"valid": 0, "check": 1, "invalid": 1, "undecided": 3}
 _MARKS: Final[Mapping[bool | None, str]] = {True: "✓", False: "✗", None: "·"}
@@ -76,7 +77,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--offline", metavar="BUNDLE", type=Path, help="use this offline bundle and no network")
     parser.add_argument("--root", metavar="FILE", type=Path, help="pin this trust root (with --offline)")
-    parser.add_argument("--audience", metavar="A", help="what this verifier is called in codes")
+    parser.add_argument(
+        "--confirmation",
+        metavar="FILE",
+        help="judge a signed confirmation instead of a code, with --offline; - reads standard input",
+    )
+    parser.add_argument("--audience", metavar="A", help="what this verifier is called in codes, or in confirmations")
     levels = [level.label for level in ChipAssurance]
     parser.add_argument("--minimum-assurance", metavar="L", choices=levels, help="one of " + ", ".join(levels))
     parser.add_argument("--json", action="store_true", help="the verdict as one JSON document")
@@ -87,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
     """Returns the exit code. Raises `InvalidInput` `bad_usage`; every other fault of ours is a verdict `undecided`."""
     if args.root is not None and args.offline is None:
         raise InvalidInput("bad_usage", "--root goes with --offline")
+    if args.confirmation is not None:
+        return _confirmation(args)
     code = sys.stdin.read(MAX_PRESENTED + 2) if args.code == "-" else args.code
     code = code.strip(" \t\r\n")
     verdict = _offline(args, code) if args.offline is not None else _online(args, code)
@@ -98,6 +106,64 @@ def run(args: argparse.Namespace) -> int:
         if verdict.get("root_pinned") is False:
             print(_word("root not pinned", language), file=sys.stderr)
     return EXIT.get(str(verdict["outcome"]), 3)
+
+
+def _confirmation(args: argparse.Namespace) -> int:
+    """A confirmation is judged by the trust list of a bundle; no statuses are in it."""
+    if args.offline is None or args.code != "-":
+        raise InvalidInput("bad_usage", "--confirmation goes with --offline, and without a code")
+    now, pinned = datetime.now(UTC), None
+    content = _content_of(args.confirmation)
+    answer: dict[str, Any]
+    try:
+        root = read_root(_read(args.root)) if args.root is not None else None
+        bundle = open_bundle(_read(args.offline), now, root)
+        pinned = bundle.root_pinned
+    except EcardError as error:
+        answer = {"outcome": "undecided", "reason": error.code, "detail": error.detail}
+    except OSError:
+        answer = {"outcome": "undecided", "reason": "bundle_unreadable", "detail": "a file cannot be read"}
+    else:
+        try:
+            said = verify_confirmation(_token_of(content), bundle.trust, now, service=args.audience)
+            answer = {"outcome": "valid", "reason": "ok", "detail": "", "confirmation": said.to_json()}
+        except EcardError as error:
+            answer = {"outcome": outcome_of(error).value, "reason": error.code, "detail": error.detail}
+    language = messages.language(os.environ.get("LC_ALL") or os.environ.get("LANG") or "")
+    if args.json:
+        print(json.dumps(answer | {"root_pinned": pinned}, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(_confirmation_lines(answer, language)))
+        if pinned is False:
+            print(_word("root not pinned", language), file=sys.stderr)
+    return EXIT[answer["outcome"]]
+
+
+def _content_of(file: str) -> bytes:
+    try:
+        if file == "-":
+            return sys.stdin.buffer.read(LIMIT + 2)
+        with Path(file).open("rb") as opened:
+            return opened.read(LIMIT + 2)
+    except OSError:
+        raise InvalidInput("bad_usage", "the file of the confirmation cannot be read") from None
+
+
+def _token_of(content: bytes) -> str:
+    try:
+        return content.decode("ascii").strip(" \t\r\n")
+    except UnicodeDecodeError:
+        raise InvalidInput("bad_confirmation", "no text of ASCII") from None
+
+
+def _confirmation_lines(answer: Mapping[str, Any], language: messages.Language) -> list[str]:
+    outcome, reason = str(answer["outcome"]), str(answer["reason"])
+    said = messages.text(reason, language)
+    lines = [f"{_word(outcome, language).upper()}  {reason}" + (f"  {said}" if said != reason else "")]
+    if answer["detail"]:
+        lines.append(f"  {answer['detail']}")
+    lines.extend(f"{name}: {value}" for name, value in answer.get("confirmation", {}).items())
+    return lines
 
 
 def _offline(args: argparse.Namespace, code: str) -> dict[str, Any]:

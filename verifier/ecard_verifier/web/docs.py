@@ -16,6 +16,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
+from ecard_card.messages import Language
+
 _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}"
     "code,pre{font:14px/1.4 ui-monospace,monospace;background:#f3f4f6;border-radius:4px;padding:.1em .3em}"
@@ -52,13 +54,13 @@ _BOUNDS: Final = (
 Json = Mapping[str, Any]
 
 
-def page(title: str, body: str) -> HTMLResponse:
-    """A whole page; `title` is text, `body` is HTML."""
+def page(title: str, body: str, language: Language = "en") -> HTMLResponse:
+    """A whole page; `title` is text, `body` is HTML in `language`."""
     return HTMLResponse(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>{body}</main></body></html>",
-        headers={"Content-Security-Policy": _POLICY},
+        headers={"Content-Security-Policy": _POLICY, "Content-Language": language},
     )
 
 

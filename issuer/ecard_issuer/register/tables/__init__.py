@@ -12,6 +12,12 @@ retired, and what was decided about an approval stays decided.
 
 from __future__ import annotations
 
+from ecard_issuer.register.tables.accounts import (
+    bank_account,
+    bank_account_change,
+    bank_account_directory,
+    partner_bank,
+)
 from ecard_issuer.register.tables.applying import (
     agency_batch_row,
     application,
@@ -41,7 +47,18 @@ from ecard_issuer.register.tables.mandates import holder_life, mandate, mandate_
 from ecard_issuer.register.tables.operators import operator
 from ecard_issuer.register.tables.policies import region_policy
 from ecard_issuer.register.tables.privacy import erased_person, erasure, subject_export
+from ecard_issuer.register.tables.programme import channel_address
+from ecard_issuer.register.tables.relying import (
+    confirmation,
+    confirmation_directory,
+    relying_access,
+    relying_change,
+    relying_service,
+    relying_subject,
+    shown_code,
+)
 from ecard_issuer.register.tables.secrets import secret, secret_event, wrong_guess
+from ecard_issuer.register.tables.service_points import service_point, service_point_set
 from ecard_issuer.register.tables.statuses import status_entry, status_list
 
 __all__ = [
@@ -52,13 +69,19 @@ __all__ = [
     "application_step",
     "approval",
     "approval_vote",
+    "bank_account",
+    "bank_account_change",
+    "bank_account_directory",
     "binding",
     "binding_history",
     "card",
     "card_case",
     "card_case_directory",
     "card_event",
+    "channel_address",
     "chip_key",
+    "confirmation",
+    "confirmation_directory",
     "credential",
     "credential_directory",
     "ecard_binding",
@@ -81,12 +104,20 @@ __all__ = [
     "open_approval",
     "operator",
     "outbox",
+    "partner_bank",
     "plan",
     "policy_review",
     "region_policy",
     "reissue",
+    "relying_access",
+    "relying_change",
+    "relying_service",
+    "relying_subject",
     "secret",
     "secret_event",
+    "service_point",
+    "service_point_set",
+    "shown_code",
     "signing_key",
     "status_entry",
     "status_list",

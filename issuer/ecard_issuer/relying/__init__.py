@@ -1,0 +1,1 @@
+"""Relying services: what people use the card for, as checked permissions and never as a free query."""

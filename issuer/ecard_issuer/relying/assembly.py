@@ -1,0 +1,71 @@
+"""The parts of relying services put together: one field of the issuer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Engine
+
+from ecard_issuer.accounts.office import AccountData, Accounts
+from ecard_issuer.accounts.sql import SqlAccounts
+from ecard_issuer.acting_rules import ActingRules
+from ecard_issuer.approvals import Approvals
+from ecard_issuer.card_desk import CardDesk
+from ecard_issuer.card_effect import PolicyOf
+from ecard_issuer.keyring import KeyRing
+from ecard_issuer.ports import Register
+from ecard_issuer.relying.desk import AccessData, RelyingDesk
+from ecard_issuer.relying.office import ServiceOffice
+from ecard_issuer.relying.presence import Presence
+from ecard_issuer.relying.qualification import ConfirmationData, Qualification
+from ecard_issuer.relying.records import RelyingStore
+from ecard_issuer.relying.sql import SqlRelying
+from ecard_issuer.subject_data import SubjectData
+from ecard_keys.desk.desk import SigningDesk
+
+#: How long what was used up is remembered after its own end: clocks of several servers may differ.
+MARGIN: Final = timedelta(minutes=10)
+_BATCH: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Relying:
+    """Services, what they ask, confirmations and bank accounts. `subject_data` are its sections of an export."""
+
+    services: ServiceOffice
+    desk: RelyingDesk
+    qualification: Qualification
+    accounts: Accounts
+    store: RelyingStore
+    subject_data: Sequence[SubjectData]
+
+    def upkeep(self, now: datetime) -> None:
+        """Forget codes and permissions whose time is over."""
+        self.store.purge_used(now - MARGIN, _BATCH)
+
+
+def assemble_relying(
+    engine: Engine,
+    register: Register,
+    cards: CardDesk,
+    keys: KeyRing,
+    signing: SigningDesk,
+    approvals: Approvals,
+    rules: ActingRules,
+    *,
+    level_of: Callable[[str, datetime], int],
+    pins: CardPins,
+    policy_of: PolicyOf,
+) -> Relying:
+    """Over the engine of the register; `level_of` and `pins` are other rooms' answers about levels and PINs."""
+    store, account_store = SqlRelying(engine), SqlAccounts(engine)
+    services = ServiceOffice(store, approvals)
+    accounts = Accounts(account_store, register, cards, rules, approvals)
+    presence = Presence(register, keys.identity, keys.trust, policy_of)
+    desk = RelyingDesk(services, store, cards, presence, accounts, rules, level_of=level_of, pins=pins)
+    qualification = Qualification(desk, services, store, cards.people, signing, keys, keys.identity)
+    sections = (AccessData(store), ConfirmationData(store), AccountData(account_store, register))
+    return Relying(services, desk, qualification, accounts, store, sections)
