@@ -33,6 +33,7 @@ from ecard_issuer.event_desk import EventDesk
 from ecard_issuer.feed_hub import FeedHub, LocalFeed
 from ecard_issuer.foresight import Foresight
 from ecard_issuer.holder_services import HolderServices, holder_services
+from ecard_issuer.intake.office import IntakeOffice, open_intake
 from ecard_issuer.issue import Issuing
 from ecard_issuer.key_homes import KEY_FILE, ROOT_FILE, home_of, open_desk, open_files, open_home_of_keys, quotas_file
 from ecard_issuer.key_lives import KeyLives
@@ -100,6 +101,7 @@ class Issuer:
     relying: Relying
     service_points: ServicePoints
     programme: ProgrammeOffice
+    intake: IntakeOffice
     publisher: Publisher
     operators: Desk
     hub: FeedHub
@@ -123,9 +125,11 @@ class Issuer:
             _log.warning("settled %d issuances that a stop had cut short", settled)
         self.privacy.retention.start()
         self.dispatcher.start()
+        self.intake.start()
 
     def stop(self) -> None:
         """End the dispatcher and every follower's stream, and give the database back."""
+        self.intake.stop()
         self.dispatcher.stop()
         self.privacy.retention.stop()
         self.close()
@@ -252,8 +256,11 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
     key_office = _key_office(settings, register, keys, home, approvals)
     key_holder = outside.key_holder or chip_key_holder(settings, file, now)
     anchors = outside.anchors or chip_anchors(settings, file)
-    people = People(register, FileProtector(file.file))
-    cards = CardDesk(register, people)
+    protector = FileProtector(file.file)
+    people = People(register, protector)
+    cards = CardDesk(register, people, lambda card_ref, moment: intake.card_arrived(card_ref, moment))
+    lifecycle = LifeCycle(register, wake.ring)
+    intake = open_intake(engine, register, cards, lifecycle, approvals, protector, clock, wake.ring)
     minimum = ChipAssurance.from_label(settings.minimum_chip_proof)
     profile = Profile(
         issuer=identity.issuer,
@@ -264,7 +271,6 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
     drafter = Drafter(profile, cards)
     issuing = Issuing(register, cards, keys, signing, drafter, owner=place.owner(), reached=outside.reached)
     hub = FeedHub(register.feed_head(STREAM))
-    lifecycle = LifeCycle(register, wake.ring)
     acting, applications = open_applications(
         engine, register, cards, lifecycle, regions=identity.regions, policy_of=policy_of
     )
@@ -306,6 +312,7 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
             settle,
             life.upkeep.turn,
             relying.upkeep,
+            intake.upkeep,
             privacy.retention.upkeep,
         ):
             try:
@@ -340,6 +347,7 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
         relying=relying,
         service_points=ServicePoints(SqlPoints(engine)),
         programme=ProgrammeOffice(SqlAddresses(engine)),
+        intake=intake,
         publisher=Publisher(register, keys, signing, ttl=settings.status_ttl, life=settings.status_hours * 3600),
         operators=Desk(register, approvals=approvals),
         hub=hub,

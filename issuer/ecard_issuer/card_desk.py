@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,8 +29,12 @@ class Identity:
 class CardDesk:
     """Puts cards into the register and reads their personal data back."""
 
-    def __init__(self, register: Cards, people: People) -> None:
+    def __init__(
+        self, register: Cards, people: People, arrived: Callable[[str, datetime], None] = lambda card_ref, now: None
+    ) -> None:
+        """`arrived` hears of each card that was registered, for what waits for it."""
         self._register = register
+        self._arrived = arrived
         self.people = people
         self.references = people.references
 
@@ -43,14 +47,15 @@ class CardDesk:
         holder_ref = self.references.holder(card.holder.id_number)
         held = self._register.find_holder(holder_ref)
         try:
-            self._add(card, card_ref, status, held or self.people.draft(card.holder), now)
+            self._add(card, status, held or self.people.draft(card.holder), now)
         except Conflict as conflict:
             # Somebody registered this person's first card a moment ago: seal under the key they chose. Or the person
             # was erased a moment ago: this card begins them anew.
             if conflict.code not in ("holder_exists", "holder_erased"):
                 raise
             held = self._register.find_holder(holder_ref)
-            self._add(card, card_ref, status, held or self.people.draft(card.holder), now)
+            self._add(card, status, held or self.people.draft(card.holder), now)
+        self._arrived(card_ref, now)
         return card_ref
 
     def identity(self, card: CardRow, holder: HolderRow | None = None) -> Identity:
@@ -78,15 +83,21 @@ class CardDesk:
         """Raises `NotFound` `card_unknown`."""
         return self._register.get_card(self.references.card(code))
 
-    def _add(self, card: Card, card_ref: str, status: CardStatus, holder: HolderRow, now: datetime) -> None:
+    def draft(
+        self, card: Card, status: CardStatus, holder: HolderRow, now: datetime, seal: Seal | None = None
+    ) -> CardRow:
+        """A row for a card that is not stored yet, its numbers sealed under its holder's data key (`seal`, if open)."""
+        card_ref = self.references.card(card.chip.identification_code)
         identity = {"code": card.chip.identification_code.text, "number": card.number.text}
-        row = CardRow(
+        return CardRow(
             card_ref=card_ref,
             region=card.chip.identification_code.region,
             number_mac=self.references.card_number(card.number),
             holder_ref=holder.holder_ref,
             chip_profile=card.chip.profile,
-            sealed_identity=self.people.seal_of(holder).seal(json.dumps(identity).encode(), f"card/{card_ref}"),
+            sealed_identity=(seal or self.people.seal_of(holder)).seal(
+                json.dumps(identity).encode(), f"card/{card_ref}"
+            ),
             status=status,
             issued_on=card.issued_on,
             expires_on=card.expires_on,
@@ -94,7 +105,9 @@ class CardDesk:
             updated_at=now,
             chip_key_ref=self._chip_key(card.chip),
         )
-        self._register.add_card(row, holder)
+
+    def _add(self, card: Card, status: CardStatus, holder: HolderRow, now: datetime) -> None:
+        self._register.add_card(self.draft(card, status, holder, now), holder)
 
     def _chip_key(self, chip: Chip) -> str | None:
         """The key the chip must prove itself with, if the card's making told us; else its first proof does."""

@@ -117,13 +117,19 @@ class People:
 
     def draft(self, holder: Holder) -> HolderRow:
         """A row for a person that is not stored yet, with a data key of its own."""
+        return self.draft_and_seal(holder)[0]
+
+    def draft_and_seal(self, holder: Holder) -> tuple[HolderRow, Seal]:
+        """The same, with the data key for whatever else is to be sealed at once."""
         holder_ref = self.references.holder(holder.id_number)
         data_key = protect.new_data_key()
-        return HolderRow(
+        seal = Seal(data_key)
+        row = HolderRow(
             holder_ref=holder_ref,
             wrapped_data_key=self._protector.wrap(data_key, context=holder_ref.encode()),
-            sealed=Seal(data_key).seal(_written(holder), f"holder/{holder_ref}"),
+            sealed=seal.seal(_written(holder), f"holder/{holder_ref}"),
         )
+        return row, seal
 
     def renamed(self, row: HolderRow, name: str) -> HolderRow:
         """The person's row under a new name, under the same data key; not stored."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.benchmarks import (
     code_picture,
+    import_rows,
     issue_library,
     offline_check,
     pin_verify,
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[], list[dict[str, object]]]] = {
     "issue_library": issue_library.run,
     "reissue": reissue.run,
     "pin_verify": pin_verify.run,
+    "import_rows": import_rows.run,
     "code_picture": code_picture.run,
     "revocation": revocation.run,
     "sign_file": signing.run_file,

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import fields
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Insert, Select, Table, delete, literal, select, update
@@ -117,12 +118,17 @@ def fixed(value: StrEnum) -> BindParameter[StrEnum]:
 
 def columns(row: object) -> dict[str, Any]:
     """A frozen row as column values."""
-    return {item.name: getattr(row, item.name) for item in fields(row)}  # type: ignore[arg-type]
+    return {name: getattr(row, name) for name in _names(type(row))}  # type: ignore[arg-type]
 
 
 def as_row(kind: type[Row], mapping: Mapping[Any, Any]) -> Row:
     """The columns of one result as a frozen row."""
-    return kind(**{item.name: mapping[item.name] for item in fields(kind)})  # type: ignore[arg-type]
+    return kind(**{name: mapping[name] for name in _names(kind)})  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=256)  # as many as there are kinds of rows
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(kind))
 
 
 def one(connection: Connection, kind: type[Row], statement: Select[Any]) -> Row | None:

@@ -17,7 +17,7 @@ from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.card_effect import PolicyOf
 from ecard_issuer.keyring import KeyRing
 from ecard_issuer.ports import Register
-from ecard_issuer.relying.desk import AccessData, RelyingDesk
+from ecard_issuer.relying.desk import AccessData, CardPins, RelyingDesk
 from ecard_issuer.relying.office import ServiceOffice
 from ecard_issuer.relying.presence import Presence
 from ecard_issuer.relying.qualification import ConfirmationData, Qualification

@@ -18,6 +18,7 @@ from ecard_issuer.web.credentials import credentials_router
 from ecard_issuer.web.enrolments import enrolments_router
 from ecard_issuer.web.family import family_router
 from ecard_issuer.web.feed import feed_router
+from ecard_issuer.web.intake import SET_MEDIA_TYPE, intake_router
 from ecard_issuer.web.keys import keys_router
 from ecard_issuer.web.levels import holder_cards_router, levels_router
 from ecard_issuer.web.life import life_router
@@ -63,6 +64,7 @@ def create_app(
     """The application over `issuer`, which the caller (or `lifespan`) starts and stops."""
     known = authenticate or authenticator(issuer.operators)
     app = new_api("e-card issuer", _ABOUT, larger=FILES, lifespan=lifespan)
+    app = new_api("e-card issuer", _ABOUT, lifespan=lifespan, media_types=("application/json", SET_MEDIA_TYPE))
     for router in (
         cards_router(issuer, known),
         applying_router(issuer, known),
@@ -85,6 +87,7 @@ def create_app(
         accounts_router(issuer, known),
         service_points_router(issuer, known),
         programme_router(issuer, known),
+        intake_router(issuer, known),
         feed_router(issuer, known),
         public_router(issuer),
         health_router(issuer, verifier_ready),

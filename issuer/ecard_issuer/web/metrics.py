@@ -1,6 +1,6 @@
 """Metrics of the issuers of this process in the Prometheus text format, read from the register when they are asked for.
 
-Labels are the issuer, a purpose, a profile or a kind of finding: a handful of each, never a key id, never a person.
+Labels are the issuer, a purpose, a profile, a kind of finding or a code: a handful of each, never a key id or a person.
 """
 
 from __future__ import annotations
@@ -57,16 +57,24 @@ class _Metrics:
         signed = CounterMetricFamily(
             "ecard_signatures", "Signatures made since this process began.", labels=["issuer", "profile"]
         )
+        exceptions = GaugeMetricFamily(
+            "ecard_intake_exceptions",
+            "Events of card systems that wait for a person or a later try, by code.",
+            labels=["issuer", "code"],
+        )
         for issuer in self._issuers:
             name, now = issuer.identity.issuer, issuer.clock()
             for profile, count in issuer.signing.counts().items():
                 signed.add_metric([name, profile.value], count)
             try:
                 standing = self._standing(issuer, now)
+                waiting = issuer.intake.store.counts()
             except EcardError:
                 up.add_metric([name], 0)
                 continue
             up.add_metric([name], 1)
+            for code, count in waiting.items():
+                exceptions.add_metric([name, code], count)
             lives = issuer.key_office.lives
             for kind, count in counted(lives.advice(now, standing)).items():
                 findings.add_metric([name, kind.value], count)
@@ -77,7 +85,7 @@ class _Metrics:
                 promotion.add_metric([name, purpose], seconds)
             if standing.published is not None:
                 expiry.add_metric([name], (standing.published.expires_at - now).total_seconds())
-        return up, findings, age, promotion, expiry, signed
+        return up, findings, age, promotion, expiry, exceptions, signed
 
     def _standing(self, issuer: Issuer, now: datetime) -> Standing:
         """Read at most once in `READ_EVERY`: the store counts the live credentials of each key for it."""

@@ -39,6 +39,7 @@ from ecard_issuer.register.tables.cards import (
 from ecard_issuer.register.tables.changes import card_event
 from ecard_issuer.register.tables.family import family_link, family_place, family_relative, family_showing
 from ecard_issuer.register.tables.feed import feed, feed_head, outbox
+from ecard_issuer.register.tables.intake import event_source, import_run, intake_exception, intake_gap, reconciliation
 from ecard_issuer.register.tables.issuing import credential, credential_directory, plan, reissue
 from ecard_issuer.register.tables.keys import key_schedule, signing_key, trust_list, trust_root
 from ecard_issuer.register.tables.levels import ecard_opening
@@ -89,6 +90,7 @@ __all__ = [
     "enrolment",
     "erased_person",
     "erasure",
+    "event_source",
     "family_link",
     "family_place",
     "family_relative",
@@ -97,6 +99,9 @@ __all__ = [
     "feed_head",
     "holder",
     "holder_life",
+    "import_run",
+    "intake_exception",
+    "intake_gap",
     "key_schedule",
     "mandate",
     "mandate_document",
@@ -107,6 +112,7 @@ __all__ = [
     "partner_bank",
     "plan",
     "policy_review",
+    "reconciliation",
     "region_policy",
     "reissue",
     "relying_access",
