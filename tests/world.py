@@ -105,6 +105,7 @@ class World:
         list_id: int = 1,
         signer: EphemeralSigner | None = None,
         uri: str | None = None,
+        position: int | None = None,
     ) -> str:
         statuses = StatusList(LIST_SIZE)
         for index, value in (values or {}).items():
@@ -119,6 +120,7 @@ class World:
             seconds(start + timedelta(days=1)),
             60,
             algorithm=signer.algorithm,
+            position=position,
         )
         return str(draft.complete(signer.sign(signer.key_id, [draft.signing_input])[0]))
 

@@ -7,11 +7,33 @@ bits. The values are those of `EcardStatus`.
 from __future__ import annotations
 
 import zlib
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from ecard_card.errors import InvalidInput
 
 _BITS: Final = frozenset({1, 2, 4, 8})
+
+
+class Compressible(Protocol):
+    """What a token is made of: a list, or what was compressed before."""
+
+    @property
+    def bits(self) -> int: ...
+
+    def compressed(self, level: int = 6) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedList:
+    """A list that is kept in its zlib form, so that signing it anew compresses nothing anew."""
+
+    bits: int
+    data: bytes = field(repr=False)
+
+    def compressed(self, level: int = 6) -> bytes:
+        """The bytes as they were made, whatever the level."""
+        return self.data
 
 
 class StatusList:

@@ -13,7 +13,7 @@ from ecard_card import cbor, cose, jose
 from ecard_card.algorithm import COSE_ALGORITHM, Algorithm
 from ecard_card.credential import MAX_NUMERIC_DATE, Unsigned
 from ecard_card.errors import InvalidInput
-from ecard_card.status_list import StatusList
+from ecard_card.status_list import Compressible, StatusList
 
 TYP_JWT: Final = "statuslist+jwt"
 TYP_CWT: Final = "application/statuslist+cwt"
@@ -30,7 +30,8 @@ _MAX_PARTS: Final = 256
 class StatusToken:
     """What a status list token says, not yet verified. `kid` is text; for a CWT the hex digits of its bytes.
 
-    Times are NumericDate, `ttl` is seconds.
+    Times are NumericDate, `ttl` is seconds. `position`: the list knows of every event of the issuer's feed up to this
+    number; None where it does not say.
     """
 
     kid: str
@@ -41,6 +42,7 @@ class StatusToken:
     statuses: StatusList
     signing_input: bytes
     signature: bytes
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class _UnsignedStatusCwt:
 
 def jwt_draft(
     uri: str,
-    statuses: StatusList,
+    statuses: Compressible,
     kid: str,
     issued_at: int,
     expires_at: int,
@@ -66,23 +68,21 @@ def jwt_draft(
     *,
     level: int = 6,
     algorithm: Algorithm = Algorithm.ES256,
+    position: int | None = None,
 ) -> Unsigned:
     """The unsigned JWT form; `complete` gives text. `uri` is where the list is served, `level` is zlib's, `algorithm`
-    the signing key's."""
+    the signing key's, `position` as in `StatusToken`."""
     _check_times(issued_at, expires_at, ttl)
-    payload = {
-        "sub": uri,
-        "iat": issued_at,
-        "exp": expires_at,
-        "ttl": ttl,
-        "status_list": {"bits": statuses.bits, "lst": jose.b64url_encode(statuses.compressed(level))},
-    }
+    payload: dict[str, object] = {"sub": uri, "iat": issued_at, "exp": expires_at, "ttl": ttl}
+    if position is not None:
+        payload["feed_seq"] = _position(position)
+    payload["status_list"] = {"bits": statuses.bits, "lst": jose.b64url_encode(statuses.compressed(level))}
     return jose.UnsignedJws(jose.compact_signing_input({"alg": algorithm.value, "kid": kid, "typ": TYP_JWT}, payload))
 
 
 def cwt_draft(
     uri: str,
-    statuses: StatusList,
+    statuses: Compressible,
     kid: bytes,
     issued_at: int,
     expires_at: int,
@@ -136,7 +136,9 @@ class SealedStatusToken:
         if not isinstance(status_list, dict):
             raise InvalidInput("bad_status_token", "no status_list claim")
         statuses = StatusList.from_compressed(self._compressed(status_list.get("lst")), _bits(status_list.get("bits")))
-        return StatusToken(self.kid, uri, issued_at, expires_at, ttl, statuses, self.signing_input, self.signature)
+        position = _position(claims["feed_seq"]) if self.is_jwt and "feed_seq" in claims else None
+        signed = (self.signing_input, self.signature)
+        return StatusToken(self.kid, uri, issued_at, expires_at, ttl, statuses, *signed, position)
 
     def _compressed(self, lst: object) -> bytes:
         if self.is_jwt and isinstance(lst, str):
@@ -209,6 +211,12 @@ def _claims(uri: object, issued_at: object, expires_at: object, ttl: object) -> 
 def _check_times(issued_at: int, expires_at: int, ttl: int | None) -> None:
     if not 0 <= issued_at < expires_at <= MAX_NUMERIC_DATE or (ttl is not None and ttl < 1):
         raise InvalidInput("bad_status_token", "iat, exp and ttl do not make sense")
+
+
+def _position(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise InvalidInput("bad_status_token", "feed_seq is no number of an event")
+    return value
 
 
 def _bits(value: object) -> int:

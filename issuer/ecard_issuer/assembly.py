@@ -50,7 +50,8 @@ from ecard_issuer.ports import Register
 from ecard_issuer.privacy.parts import Privacy, open_privacy
 from ecard_issuer.programme.office import ProgrammeOffice
 from ecard_issuer.programme.sql import SqlAddresses
-from ecard_issuer.publish import Publisher
+from ecard_issuer.publishing.assemble import Publishing, open_publishing
+from ecard_issuer.publishing.publisher import Publisher
 from ecard_issuer.quota_office import QuotaOffice
 from ecard_issuer.register import SqlRegister, make_engine, tables
 from ecard_issuer.register.engine import reading
@@ -102,7 +103,7 @@ class Issuer:
     service_points: ServicePoints
     programme: ProgrammeOffice
     intake: IntakeOffice
-    publisher: Publisher
+    publishing: Publishing
     operators: Desk
     hub: FeedHub
     feed: LocalFeed
@@ -126,10 +127,17 @@ class Issuer:
         self.privacy.retention.start()
         self.dispatcher.start()
         self.intake.start()
+        self.publishing.worker.start()
+
+    @property
+    def publisher(self) -> Publisher:
+        """Status lists, trust list and bundle, as `publishing` has it."""
+        return self.publishing.publisher
 
     def stop(self) -> None:
         """End the dispatcher and every follower's stream, and give the database back."""
         self.intake.stop()
+        self.publishing.worker.stop()
         self.dispatcher.stop()
         self.privacy.retention.stop()
         self.close()
@@ -241,7 +249,7 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
     clock = outside.clock
     book = open_book(engine, clock)
     policy_of = outside.policy_of or book.policy_of
-    register = SqlRegister(engine, policy_of=policy_of)
+    register = SqlRegister(engine, policy_of=policy_of, longest_life=timedelta(days=settings.credential_days))
     now = clock()
     fresh = not register.list_keys([purpose.value for purpose in PURPOSES])
     file, roots, passphrase = open_files(settings, place, outside.say, fresh=fresh, with_roots=outside.board is None)
@@ -348,7 +356,17 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
         service_points=ServicePoints(SqlPoints(engine)),
         programme=ProgrammeOffice(SqlAddresses(engine)),
         intake=intake,
-        publisher=Publisher(register, keys, signing, ttl=settings.status_ttl, life=settings.status_hours * 3600),
+        publishing=open_publishing(
+            engine,
+            register,
+            keys,
+            signing,
+            clock,
+            wake.ring,
+            ttl=settings.status_ttl,
+            life=settings.status_hours * 3600,
+            delta_every=settings.status_delta_seconds,
+        ),
         operators=Desk(register, approvals=approvals),
         hub=hub,
         feed=LocalFeed(register, hub),

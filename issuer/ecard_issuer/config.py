@@ -114,6 +114,8 @@ class IssuerSettings(BaseSettings):
     chip_key_holder: str = Field(default="local", min_length=1, max_length=64)
     trust_list_days: int = Field(default=30, ge=1, le=366)
     status_ttl: int = Field(default=60, ge=1, le=86400)  # seconds a status list may be cached
+    #: At the latest after so many seconds a change stands in a signed delta; with fewer there are more deltas.
+    status_delta_seconds: int = Field(default=25, ge=1, le=55)
     status_hours: int = Field(default=24, ge=1, le=168)  # a status list's life
     #: What one comparison of a PIN or e-card password costs (argon2id); OWASP's minimum is the least.
     pin_hash_kib: int = Field(default=19_456, ge=19_456, le=1 << 20)

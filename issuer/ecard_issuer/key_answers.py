@@ -8,7 +8,7 @@ from ecard_card import messages
 from ecard_issuer.consequences import Consequences
 from ecard_issuer.key_lives import KeyLives
 from ecard_issuer.keyring import record_of
-from ecard_issuer.publish import public_jwk
+from ecard_issuer.publishing.publisher import public_jwk
 from ecard_issuer.rows import KeyScheduleRow, SigningKeyRow
 from ecard_keys.key import KeyState
 from ecard_keys.rotation import Advice, earliest_destruction, earliest_promotion, earliest_retirement

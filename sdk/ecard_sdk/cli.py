@@ -31,6 +31,7 @@ _PROBES = {"service": "sqlalchemy", "image": "qrcode", "reader": "smartcard", "v
 
 #: Commands whose verbs come from several rooms: an entry point `key.serve` adds verbs to `ecard key`.
 _GROUPS = {
+    "bundle": "the offline bundle that verifiers carry",
     "key": "the keys that sign, and the process that may hold them",
     "trust": "the trust list, the roots that sign it, and their ceremony",
 }
@@ -68,8 +69,9 @@ def command_line() -> argparse.ArgumentParser:
     for command in _runnable(entry_points(group="ecard.commands")):
         group, dot, _ = command.name.partition(".")
         if dot and group not in groups:
-            verbs = commands.add_parser(group, help=_GROUPS[group], description=_GROUPS[group])
-            groups[group] = verbs.add_subparsers(title="commands", metavar="COMMAND", required=True)
+            itself = commands.choices.get(group)  # does something without a verb too, where its extra is installed
+            verbs = itself or commands.add_parser(group, help=_GROUPS[group], description=_GROUPS[group])
+            groups[group] = verbs.add_subparsers(title="commands", metavar="COMMAND", required=itself is None)
         command.load()(groups[group] if dot else commands)
     return parser
 

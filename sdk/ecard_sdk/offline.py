@@ -45,6 +45,14 @@ class OfflineVerifier:
             raise InvalidInput("bad_bundle", f"cannot be read: {error.strerror}") from None
         return cls(open_bundle(data, now or datetime.now(UTC), root), policy)
 
+    def apply_delta(self, token: str, *, now: datetime | None = None) -> None:
+        """Take the next signed delta of the bundle's issuer, from whatever carrier.
+
+        Raises `InvalidInput` or `CheckFailed` for one that is not the next (`delta_gap`, `delta_old`,
+        `delta_repeated`, `delta_forked`, `delta_foreign`, `bad_signature`, ...): then nothing has changed.
+        """
+        self.bundle.statuses.apply(token, now or datetime.now(UTC))
+
     def verify(
         self, code: str, *, now: datetime | None = None, audience: str | None = None, nonce: str | None = None
     ) -> Verdict:

@@ -28,7 +28,7 @@ from ecard_issuer.dispatch import dispatch_once
 from ecard_issuer.enrol import OpenEnrolment
 from ecard_issuer.event_desk import EventDesk
 from ecard_issuer.lifecycle import LifeCycle
-from ecard_issuer.publish import Form, Publisher
+from ecard_issuer.publishing.publisher import Form, Publisher
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.feed import STREAM, verify_event
 from ecard_verifier.statuses import accept_status_token

@@ -17,6 +17,7 @@ from tests.benchmarks import (
     revocation,
     sdjwt_verify,
     signing,
+    status_out,
 )
 
 BENCHMARKS: dict[str, Callable[[], list[dict[str, object]]]] = {
@@ -34,6 +35,8 @@ BENCHMARKS: dict[str, Callable[[], list[dict[str, object]]]] = {
     "sign_openbao_batch": signing.run_openbao_batch,
     "sign_pkcs11": signing.run_pkcs11,
     "sign_desk": signing.run_desk,
+    "status_list_encode": status_out.run_list,
+    "status_delta": status_out.run_delta,
 }
 
 

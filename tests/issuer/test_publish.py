@@ -6,7 +6,7 @@ import pytest
 
 from ecard_card.errors import NotFound
 from ecard_card.status import CardChange, EcardStatus
-from ecard_issuer.publish import Form
+from ecard_issuer.publishing.publisher import Form
 from ecard_keys.key import KeyPurpose
 from ecard_verifier.bundle import open_bundle
 from ecard_verifier.statuses import accept_status_token

@@ -14,7 +14,7 @@ import pytest
 from ecard_card.errors import Unavailable
 from ecard_issuer.assembly import Issuer, build
 from ecard_issuer.config import load
-from ecard_issuer.publish import Form
+from ecard_issuer.publishing.publisher import Form
 from ecard_keys.desk.desk import SigningProfile, SigningRules
 from ecard_keys.desk.journal import Journal, Outcome
 from ecard_keys.homes.file import FileKeyHome

@@ -16,7 +16,7 @@ from enum import StrEnum
 from ecard_card.errors import EcardError, Unavailable
 from ecard_issuer.feed_hub import FeedHub
 from ecard_issuer.feed_hub import Follower as Reader
-from ecard_issuer.publish import RENEWALS_PER_LIFE, Form
+from ecard_issuer.publishing.publisher import RENEWALS_PER_LIFE, Form
 from ecard_keys.trust.trust import Trust
 from ecard_keys.trust.trust_list import TrustList, open_trust_list
 from ecard_sdk.offline import OfflineVerifier

@@ -24,7 +24,7 @@ from ecard_issuer.chip.judge import Anchor, Anchors
 from ecard_issuer.chip.simulator import ChipAuthority
 from ecard_issuer.config import load
 from ecard_issuer.deployment import Deployment, build_all
-from ecard_issuer.publish import Form
+from ecard_issuer.publishing.publisher import Form
 from ecard_issuer.rows import TrustListRow
 from ecard_issuer.web.embedded import issuers_app
 from ecard_keys.key import KeyPurpose

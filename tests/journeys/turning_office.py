@@ -34,7 +34,7 @@ from ecard_issuer.keyring import IssuerIdentity, KeyRing
 from ecard_issuer.lifecycle import LifeCycle
 from ecard_issuer.migrations import migrate
 from ecard_issuer.people import People
-from ecard_issuer.publish import Publisher
+from ecard_issuer.publishing.publisher import Publisher
 from ecard_issuer.register import SqlRegister, make_engine
 from ecard_issuer.root_keys import RootKeys
 from ecard_issuer.trust_board import TrustBoard

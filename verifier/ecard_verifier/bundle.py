@@ -19,31 +19,38 @@ from ecard_keys.trust.root import TrustRoot, root_from_json, root_to_json
 from ecard_keys.trust.root_chain import walk_roots
 from ecard_keys.trust.trust import Trust
 from ecard_keys.trust.trust_list import MAX_DOCUMENT, open_trust_list
-from ecard_verifier.statuses import StatusSnapshot, accept_status_token
+from ecard_verifier.status_deltas import OfflineStatuses
+from ecard_verifier.statuses import accept_status_token
 
 FORMAT: Final = "ecard-bundle/1"
 MAX_BUNDLE: Final = 64 << 20
 _MAX_PARTS: Final = 65_536  # 1,400 status lists serve a nation
 MAX_LISTS: Final = 4096
 _MAX_CHAIN: Final = 64
+MAX_DELTAS: Final = 8192  # about three days of them; then a new bundle is smaller
 MAX_UNPACKED: Final = 512 << 20  # bytes of all lists; 1,400 million cards have 350 million
 _MAX_TIME: Final = 253402300799  # 9999-12-31T23:59:59Z
 _MEMBERS: Final = {"format", "root", "trust_list", "status_lists", "made_at", "until"}
+_OPTIONAL: Final = {"root_chain", "status_deltas"}
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """An opened bundle, ready for `check`. Times are NumericDates.
 
-    After `until` (the earliest end of anything in it) every check says `undecided`. `root_pinned` is False when the
-    bundle vouched for its own root: then a verdict is worth no more than the way the bundle came.
+    `root_pinned` is False when the bundle vouched for its own root: then a verdict is worth no more than the way the
+    bundle came. `statuses` takes deltas, and says at which place of its issuer's feed each of them stands.
     """
 
     trust: Trust
-    statuses: StatusSnapshot
+    statuses: OfflineStatuses
     made_at: int
-    until: int
     root_pinned: bool
+
+    @property
+    def until(self) -> int:
+        """After this time every check says `undecided`: the earliest end of anything in it, which deltas can move."""
+        return self.statuses.until
 
 
 def make_bundle(
@@ -80,7 +87,7 @@ def open_bundle(data: bytes, now: datetime, root: TrustRoot | None = None) -> Bu
     a pinned one that is older than the bundle's is followed along the bundle's chain of roots.
 
     Raises `InvalidInput` `bad_bundle`, or the reason for which a part of it is refused (`trust_undersigned`,
-    `status_list_foreign`, `bad_signature`, ...). An old bundle opens: its checks then say `undecided`.
+    `status_list_foreign`, `bad_signature`, `delta_gap`, ...). An old bundle opens: its checks then say `undecided`.
     """
     content = _members(data)
     made_at, until = _time(content["made_at"]), _time(content["until"])
@@ -104,8 +111,30 @@ def open_bundle(data: bytes, now: datetime, root: TrustRoot | None = None) -> Bu
             raise InvalidInput("bad_bundle", "the status lists unpack to more than is allowed")
         tokens.append(token)
     until = min(until, trust_list.expires_at, *(token.expires_at for token in tokens))
-    snapshot = StatusSnapshot(replace(token, expires_at=min(token.expires_at, until)) for token in tokens)
-    return Bundle(trust, snapshot, made_at, until, root is not None)
+    lists = (replace(token, expires_at=min(token.expires_at, until)) for token in tokens)
+    statuses = OfflineStatuses(lists, trust, until)
+    for delta in _deltas(content):
+        statuses.apply(delta, now)
+    return Bundle(trust, statuses, made_at, root is not None)
+
+
+def extend_bundle(data: bytes, deltas: Sequence[str], now: datetime, root: TrustRoot | None = None) -> bytes:
+    """The bundle `data` with the next `deltas` in it. Raises what `open_bundle` and `OfflineStatuses.apply` raise, and
+    `InvalidInput` `bundle_full` where it has as many as it may."""
+    statuses, content = open_bundle(data, now, root).statuses, dict(_members(data))
+    for delta in deltas:
+        statuses.apply(delta, now)
+    whole = [*_deltas(content), *deltas]
+    if len(whole) > MAX_DELTAS:
+        raise InvalidInput("bundle_full", f"a bundle holds at most {MAX_DELTAS} deltas")
+    return jose.dump_json({**content, "status_deltas": whole} if whole else content)
+
+
+def _deltas(content: Mapping[str, object]) -> list[str]:
+    deltas = content.get("status_deltas", [])
+    if not isinstance(deltas, list) or len(deltas) > MAX_DELTAS or not all(type(item) is str for item in deltas):
+        raise InvalidInput("bad_bundle", f"status_deltas is a list of at most {MAX_DELTAS} texts")
+    return deltas
 
 
 def _walked(pinned: TrustRoot, last: TrustRoot, chain: object) -> TrustRoot:
@@ -123,7 +152,7 @@ def _members(data: bytes) -> Mapping[str, object]:
         content = jose.parse_json(data, limit=MAX_BUNDLE, max_items=_MAX_PARTS)
     except InvalidInput as error:
         raise InvalidInput("bad_bundle", f"the bundle does not parse: {error.detail}") from None
-    if not isinstance(content, dict) or content.keys() - {"root_chain"} != _MEMBERS or content["format"] != FORMAT:
+    if not isinstance(content, dict) or content.keys() - _OPTIONAL != _MEMBERS or content["format"] != FORMAT:
         raise InvalidInput("bad_bundle", "not an ecard-bundle/1 document")
     return content
 

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -27,7 +27,8 @@ Row = TypeVar("Row")
 
 
 class Store:
-    """An engine and the outside facts that verbs need: region policies, the size of new lists, a random source."""
+    """An engine and the outside facts that verbs need: region policies, the size of new lists and how many are filled
+    at once, the longest life of a credential, a random source."""
 
     def __init__(
         self,
@@ -35,12 +36,21 @@ class Store:
         *,
         policy_of: PolicyOf = strict_everywhere,
         list_size: int = 1 << 20,
+        open_lists: int = 4,
+        longest_life: timedelta = timedelta(days=3650),
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._engine = engine
         self._policy_of = policy_of
         self._list_size = list_size
+        self._open_lists = open_lists
+        self._longest_life = longest_life
         self._random = random
+
+    @property
+    def policy_of(self) -> PolicyOf:
+        """The policy of a region at a time."""
+        return self._policy_of
 
     def _reading(self) -> AbstractContextManager[Connection]:
         return reading(self._engine)

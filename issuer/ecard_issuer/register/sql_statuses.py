@@ -1,6 +1,8 @@
 """Status lists: random places that are never given out twice, and what a publisher reads. Ports `Statuses` and
 `Issuing.free_slot`, `Reissuing.free_slots`.
 
+Several lists are open at once and each place is taken on a random one, so that neighbours in time do not share a list.
+
 How full a list is, is judged by a sample: counting it, or keeping a counter, would make every issuance wait for one
 row. A small list is judged whole.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, literal_column, select, update
 
@@ -25,6 +27,8 @@ FULL_AT = 0.8
 #: Proposals looked up at once; and how many settle whether a list is full.
 SAMPLE, CLOSER_SAMPLE = 64, 1024
 _ATTEMPTS = 8
+#: A list ends this long after its last credential can have expired: clocks differ, and plans were open when it filled.
+END_MARGIN = timedelta(days=1)
 _LARGEST_ID = 2**31 - 1
 
 _lists, _entries = tables.status_list, tables.status_entry
@@ -40,7 +44,7 @@ class SqlStatuses(Store):
                     StatusListRow,
                     select(_lists).where(_lists.c.state == fixed(ListState.OPEN)).order_by(_lists.c.list_id),
                 )
-                if open_lists:
+                if len(open_lists) >= self._open_lists:
                     chosen = open_lists[randbelow(len(open_lists))]
                     slot = self._look(connection, chosen, randbelow)
                     if slot is not None:
@@ -79,32 +83,28 @@ class SqlStatuses(Store):
         return StatusSlot(status_list.list_id, free)
 
     def _open_next(self, crowded: int | None, now: datetime) -> None:
-        """Close the crowded list, and open another unless a rival just did."""
+        """Close the crowded list, and open others until there are as many as there should be."""
         with self._writing() as connection:
             if crowded is not None:
                 connection.execute(
                     update(_lists)
                     .where(_lists.c.list_id == crowded, _lists.c.state == fixed(ListState.OPEN))
-                    .values(state=ListState.FULL)
+                    .values(state=ListState.FULL, ends_at=now + self._longest_life + END_MARGIN)
                 )
-            is_open = select(_lists.c.list_id).where(_lists.c.state == fixed(ListState.OPEN)).limit(1)
-            if connection.scalar(is_open) is not None:
-                return
-            last = (
-                connection.scalar(
-                    select(_lists.c.list_id).where(_lists.c.list_id > 0).order_by(_lists.c.list_id.desc()).limit(1)
+            is_open = select(_lists.c.list_id).where(_lists.c.state == fixed(ListState.OPEN))
+            missing = self._open_lists - len(connection.scalars(is_open.limit(self._open_lists)).all())
+            newest = select(_lists.c.list_id).where(_lists.c.list_id > 0).order_by(_lists.c.list_id.desc()).limit(1)
+            last = connection.scalar(newest) or 0
+            for list_id in range(last + 1, last + 1 + missing):
+                insert_new(
+                    connection,
+                    _lists,
+                    list_id=list_id,
+                    size=self._list_size,
+                    state=ListState.OPEN,
+                    version=0,
+                    created_at=now,
                 )
-                or 0
-            )
-            insert_new(
-                connection,
-                _lists,
-                list_id=last + 1,
-                size=self._list_size,
-                state=ListState.OPEN,
-                version=0,
-                created_at=now,
-            )
 
     def status_lists(self, after: int = -1, limit: int = 1000) -> tuple[StatusListRow, ...]:
         if after > _LARGEST_ID:

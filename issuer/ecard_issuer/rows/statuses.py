@@ -16,6 +16,11 @@ class StatusListRow:
     state: ListState
     version: int  # rises with every changed value
     created_at: datetime
+    ends_at: datetime | None = None  # by then every credential on it has expired; known once it is full
+
+    def ended(self, now: datetime) -> bool:
+        """Whether nobody needs it any more."""
+        return self.ends_at is not None and self.ends_at <= now
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from ecard_issuer.web.programme import programme_router
 from ecard_issuer.web.public import health_router, public_router
 from ecard_issuer.web.relying import relying_router
 from ecard_issuer.web.service_points import service_points_router
+from ecard_issuer.web.statuses import statuses_router
 from ecard_verifier.callers import Caller, Role
 from ecard_verifier.web.auth import Authenticate
 from ecard_verifier.web.base import Lifespan, new_api
@@ -89,6 +90,7 @@ def create_app(
         programme_router(issuer, known),
         intake_router(issuer, known),
         feed_router(issuer, known),
+        statuses_router(issuer),
         public_router(issuer),
         health_router(issuer, verifier_ready),
     ):

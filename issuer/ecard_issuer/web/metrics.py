@@ -54,6 +54,11 @@ class _Metrics:
         expiry = GaugeMetricFamily(
             "ecard_trust_list_expiry_seconds", "Until the published trust list expires.", labels=["issuer"]
         )
+        delta = GaugeMetricFamily(
+            "ecard_status_delta_age_seconds",
+            "Since the time as of which whoever has the newest delta knows all changes.",
+            labels=["issuer"],
+        )
         signed = CounterMetricFamily(
             "ecard_signatures", "Signatures made since this process began.", labels=["issuer", "profile"]
         )
@@ -75,6 +80,8 @@ class _Metrics:
             up.add_metric([name], 1)
             for code, count in waiting.items():
                 exceptions.add_metric([name, code], count)
+            if (as_of := _delta_as_of(issuer)) is not None:
+                delta.add_metric([name], now.timestamp() - as_of)
             lives = issuer.key_office.lives
             for kind, count in counted(lives.advice(now, standing)).items():
                 findings.add_metric([name, kind.value], count)
@@ -85,7 +92,7 @@ class _Metrics:
                 promotion.add_metric([name, purpose], seconds)
             if standing.published is not None:
                 expiry.add_metric([name], (standing.published.expires_at - now).total_seconds())
-        return up, findings, age, promotion, expiry, exceptions, signed
+        return up, findings, age, promotion, expiry, delta, exceptions, signed
 
     def _standing(self, issuer: Issuer, now: datetime) -> Standing:
         """Read at most once in `READ_EVERY`: the store counts the live credentials of each key for it."""
@@ -95,6 +102,13 @@ class _Metrics:
         if read is None or abs(now - read[0]) >= READ_EVERY:
             read = self._read[name] = (now, issuer.key_office.lives.standing(now))
         return read[1]
+
+
+def _delta_as_of(issuer: Issuer) -> int | None:
+    try:
+        return issuer.publishing.deltas.latest().as_of
+    except EcardError:
+        return None  # none was made yet, or the register has just gone away
 
 
 def _promotions(standing: Standing, rules: RotationRules, now: datetime) -> list[tuple[str, float]]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from ecard_card.errors import EcardError, NotFound
 from ecard_issuer.assembly import Issuer
-from ecard_issuer.publish import Form, Published
+from ecard_issuer.publishing.publisher import Form, Published
 from ecard_keys.trust.root import root_to_json
 from ecard_verifier.web.base import problems
 from ecard_verifier.web.docs import front_page
@@ -26,6 +26,7 @@ _LINKS: Final = (
     (".well-known/jwt-vc-issuer", "the keys, for generic SD-JWT VC clients"),
     ("v1/trust-root", "the trust root, to be compared before it is pinned"),
     ("v1/bundle", "all that an offline verifier needs"),
+    ("status-lists", "where all status lists are"),
     ("health/ready", "whether the service can work now"),
 )
 
@@ -71,7 +72,7 @@ def public_router(issuer: Issuer) -> APIRouter:
         if number > _MAX_LIST:
             raise NotFound("status_list_unknown", "this issuer has no list of that number")
         form = max(Form.JWT, Form.CWT, key=lambda offered: _preference(accept, offered))  # JWT of equals
-        response = _published(publisher.status_list(number, form, issuer.clock()), if_none_match)
+        response = published(publisher.status_list(number, form, issuer.clock()), if_none_match)
         response.headers["Vary"] = "Accept"
         return response
 
@@ -89,7 +90,7 @@ def public_router(issuer: Issuer) -> APIRouter:
     )
     def get_trust_list(if_none_match: IfNoneMatch = None) -> Response:
         """Issuers, their keys and states. Verify it with a pinned trust root."""
-        return _published(publisher.trust_list(), if_none_match)
+        return published(publisher.trust_list(), if_none_match)
 
     @router.get(
         "/.well-known/ecard-trust-roots/{version}",
@@ -109,7 +110,7 @@ def public_router(issuer: Issuer) -> APIRouter:
     ) -> Response:
         """From a pinned root, walk version by version until 404. Version 1 is pinned and has no document."""
         document = issuer.keys.board.root_document(int(version))
-        headers = {**_OPEN, "Cache-Control": "public, max-age=31536000, immutable"}
+        headers = {**OPEN, "Cache-Control": "public, max-age=31536000, immutable"}
         return Response(document, media_type="application/jose+json", headers=headers)
 
     @router.get(
@@ -122,7 +123,7 @@ def public_router(issuer: Issuer) -> APIRouter:
     def get_jwks() -> JSONResponse:
         """For clients that know nothing else. Its safety is that of this web server; the trust list's is not."""
         keys = publisher.jwt_vc_issuer()["jwks"]
-        return JSONResponse(keys, headers={**_OPEN, "Cache-Control": "public, max-age=300"})
+        return JSONResponse(keys, headers={**OPEN, "Cache-Control": "public, max-age=300"})
 
     @router.get(
         "/.well-known/jwt-vc-issuer",
@@ -133,7 +134,7 @@ def public_router(issuer: Issuer) -> APIRouter:
     )
     def get_jwt_vc_issuer() -> JSONResponse:
         """The credential keys as a JWKS. Its safety is that of this web server; the trust list's is not."""
-        return JSONResponse(publisher.jwt_vc_issuer(), headers={**_OPEN, "Cache-Control": "public, max-age=300"})
+        return JSONResponse(publisher.jwt_vc_issuer(), headers={**OPEN, "Cache-Control": "public, max-age=300"})
 
     @router.get(
         "/v1/bundle",
@@ -149,12 +150,12 @@ def public_router(issuer: Issuer) -> APIRouter:
     )
     def get_bundle(if_none_match: IfNoneMatch = None) -> Response:
         """Trust root, trust list and status lists in one document, with the time until which it is good."""
-        return _published(publisher.bundle(issuer.clock()), if_none_match)
+        return published(publisher.bundle(issuer.clock()), if_none_match)
 
     @router.get("/v1/trust-root", operation_id="get_trust_root", summary="The trust root", tags=["published"])
     def get_trust_root() -> JSONResponse:
         """Compare it with what you were given another way before you pin it."""
-        return JSONResponse(root_to_json(issuer.keys.root()), headers=_OPEN)
+        return JSONResponse(root_to_json(issuer.keys.root()), headers=OPEN)
 
     @router.get("/", include_in_schema=False)
     def front() -> HTMLResponse:
@@ -192,11 +193,12 @@ def health_router(issuer: Issuer, others: Any = None) -> APIRouter:
     return router
 
 
-_OPEN: Final = {"Access-Control-Allow-Origin": "*"}
+OPEN: Final = {"Access-Control-Allow-Origin": "*"}
 
 
-def _published(document: Published, if_none_match: str | None) -> Response:
-    headers = {**_OPEN, "ETag": document.etag, "Cache-Control": f"public, max-age={document.max_age}"}
+def published(document: Published, if_none_match: str | None) -> Response:
+    """The document, or 304 where the caller has it."""
+    headers = {**OPEN, "ETag": document.etag, "Cache-Control": f"public, max-age={document.max_age}"}
     if if_none_match is not None and _matches(if_none_match, document.etag):
         return Response(status_code=304, headers=headers)
     return Response(document.body, media_type=document.media_type, headers=headers)

@@ -20,6 +20,7 @@ from ecard_keys.desk.drafts import Signatory, SigningRules, refused
 from ecard_keys.desk.events import judge_event
 from ecard_keys.desk.journal import Journal, Outcome
 from ecard_keys.desk.quotas import REFUSED, Quotas, documents
+from ecard_keys.desk.status_deltas import judge_status_delta
 from ecard_keys.desk.status_lists import judge_status_list
 from ecard_keys.key import KeyPurpose
 from ecard_keys.signer import HeldKey, KeyHome, require_messages
@@ -33,10 +34,11 @@ EMBEDDED_CALLER: Final = "issuer"
 
 
 class SigningProfile(StrEnum):
-    """What kind of document is to be signed; each kind has keys of its own."""
+    """What kind of document is to be signed. Lists and deltas of statuses share their keys, the others do not."""
 
     CREDENTIAL = "credential"
     STATUS_LIST = "status-list"
+    STATUS_DELTA = "status-delta"
     EVENT = "event"
     CONFIRMATION = "confirmation"
 
@@ -45,6 +47,7 @@ class SigningProfile(StrEnum):
 PURPOSE_OF: Final = {
     SigningProfile.CREDENTIAL: KeyPurpose.CREDENTIAL,
     SigningProfile.STATUS_LIST: KeyPurpose.STATUS,
+    SigningProfile.STATUS_DELTA: KeyPurpose.STATUS,
     SigningProfile.EVENT: KeyPurpose.EVENT,
     SigningProfile.CONFIRMATION: KeyPurpose.STATEMENT,
 }
@@ -136,6 +139,9 @@ class LocalDesk:
             case SigningProfile.STATUS_LIST:
                 for draft in drafts:
                     judge_status_list(draft, self._issuers, signatory, now)
+            case SigningProfile.STATUS_DELTA:
+                for draft in drafts:
+                    judge_status_delta(draft, self._issuers, signatory, now)
             case SigningProfile.EVENT:
                 for draft in drafts:
                     judge_event(draft, self._issuers, signatory, now)

@@ -30,6 +30,7 @@ REFUSED: Final = "refused"
 DEFAULTS: Final[Mapping[str, int]] = {
     "credential": 2_000_000,
     "status-list": 200_000,
+    "status-delta": 20_000,
     "event": 10_000_000,
     "confirmation": 2_000_000,
     CREATE: 60,

@@ -64,7 +64,12 @@ def _rebuilt(token: status_token.StatusToken, ttl: int, packed: object, signator
     entries: dict[str, object] = {"bits": bits, "lst": packed}
     if is_jwt:
         frame: Unsigned = status_token.jwt_draft(
-            token.uri, StatusList(8, bits), signatory.key_id, *about, algorithm=signatory.algorithm
+            token.uri,
+            StatusList(8, bits),
+            signatory.key_id,
+            *about,
+            algorithm=signatory.algorithm,
+            position=token.position,
         )
         return jws_with(frame.signing_input, "status_list", entries)
     kid = bytes.fromhex(signatory.key_id)

@@ -146,7 +146,8 @@ def _caller(table: _Table) -> Caller:
     try:
         profiles = frozenset(SigningProfile(item) for item in table.need("profiles", list))
     except ValueError:
-        raise _bad("profiles in [[caller]]", "a profile is credential, status-list, event or confirmation") from None
+        known = ", ".join(SigningProfile)
+        raise _bad("profiles in [[caller]]", f"a profile is one of {known}") from None
     number = _system(pwd.getpwnam, user, "user").pw_uid if user is not None else uid or 0
     return Caller(name, number, profiles, create=table.get("create", bool) or False)
 

@@ -29,7 +29,7 @@ class TestSqlite(RegisterContract):
             if statement.split()[0] in ("SELECT", "INSERT", "UPDATE", "DELETE"):
                 seen[statement] = parameters[0] if rest[1] else parameters
 
-        yield SqlRegister(sqlite_engine, list_size=LIST_SIZE)
+        yield SqlRegister(sqlite_engine, list_size=LIST_SIZE, open_lists=1)
         looker = sqlite3.connect(sqlite_engine.url.database or "")
         for statement, parameters in seen.items():
             for *_, step in looker.execute(f"EXPLAIN QUERY PLAN {statement}", parameters):
@@ -42,4 +42,4 @@ class TestSqlite(RegisterContract):
 class TestPostgres(RegisterContract):
     @pytest.fixture
     def register(self, postgres_engine: Engine) -> Register:
-        return SqlRegister(postgres_engine, list_size=LIST_SIZE)
+        return SqlRegister(postgres_engine, list_size=LIST_SIZE, open_lists=1)

@@ -60,7 +60,7 @@ def _killed_at(url: Any, verb: Verb, statement: int) -> bool:
 
             event.listen(engine, "before_cursor_execute", strike)
             event.listen(engine, "commit", strike)
-            verb(SqlRegister(engine, list_size=LIST_SIZE))
+            verb(SqlRegister(engine, list_size=LIST_SIZE, open_lists=1))
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -100,7 +100,7 @@ def _verbs(world: World) -> dict[str, Verb]:
 
 
 def test_a_process_killed_at_any_statement_leaves_nothing(engine: Engine) -> None:
-    register = SqlRegister(engine, list_size=LIST_SIZE)
+    register = SqlRegister(engine, list_size=LIST_SIZE, open_lists=1)
     for name, verb in _verbs(World(register)).items():
         before = _content(engine)
         for statement in range(_MOST_STATEMENTS):
@@ -125,7 +125,7 @@ def test_an_error_within_a_transaction_leaves_nothing(engine: Engine) -> None:
 
 
 def test_an_invalid_entry_stays_invalid_whatever_asks(engine: Engine) -> None:
-    world = World(SqlRegister(engine, list_size=LIST_SIZE))
+    world = World(SqlRegister(engine, list_size=LIST_SIZE, open_lists=1))
     plan = world.plan(world.card())
     world.register.void_plan(plan.card_ref, plan.plan_id, NOW)
     before = world.register.status_snapshot(plan.list_id)
@@ -136,7 +136,7 @@ def test_an_invalid_entry_stays_invalid_whatever_asks(engine: Engine) -> None:
 
 
 def test_values_that_a_database_cannot_hold_are_invalid_input(engine: Engine) -> None:
-    world = World(SqlRegister(engine, list_size=LIST_SIZE))
+    world = World(SqlRegister(engine, list_size=LIST_SIZE, open_lists=1))
     with refused(InvalidInput, "register_bad_value"):
         world.register.get_card("\ud800")
     with refused(InvalidInput, "register_bad_value"):
@@ -144,7 +144,7 @@ def test_values_that_a_database_cannot_hold_are_invalid_input(engine: Engine) ->
 
 
 def test_a_writer_that_waits_too_long_is_told_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(SqlRegister(engine, list_size=LIST_SIZE))
+    world = World(SqlRegister(engine, list_size=LIST_SIZE, open_lists=1))
     card = world.card()
     monkeypatch.setattr(engine_module, "LOCK_WAIT_MS", 50)
     monkeypatch.setattr(engine_module, "ROW_WAIT_MS", 50)
@@ -159,7 +159,7 @@ def test_a_writer_that_waits_too_long_is_told_so(engine: Engine, monkeypatch: py
 
 
 def test_while_another_process_writes_writers_are_told_soon_and_readers_do_not_notice(sqlite_engine: Engine) -> None:
-    register = SqlRegister(sqlite_engine, list_size=LIST_SIZE)
+    register = SqlRegister(sqlite_engine, list_size=LIST_SIZE, open_lists=1)
     world = World(register)
     card = world.card()
     other = sqlite3.connect(sqlite_engine.url.database or "", isolation_level=None)
@@ -238,7 +238,7 @@ def test_a_commit_that_no_standby_confirmed_is_not_a_success(
     postgres_engine: Engine, postgres_server: PostgresServer
 ) -> None:
     """PostgreSQL ends a cancelled wait for its standby with success and a mere warning."""
-    world = World(SqlRegister(postgres_engine, list_size=LIST_SIZE))
+    world = World(SqlRegister(postgres_engine, list_size=LIST_SIZE, open_lists=1))
     card = world.card()
     helper: list[int] = []
     with postgres_server.connect() as admin:

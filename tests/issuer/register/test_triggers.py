@@ -30,7 +30,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.fixture
 def register(engine: Engine) -> SqlRegister:
-    return SqlRegister(engine, list_size=LIST_SIZE)
+    return SqlRegister(engine, list_size=LIST_SIZE, open_lists=1)
 
 
 @pytest.fixture

@@ -76,6 +76,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="the code's text, quoted: it may hold spaces and $; - (the default) reads standard input",
     )
     parser.add_argument("--offline", metavar="BUNDLE", type=Path, help="use this offline bundle and no network")
+    parser.add_argument(
+        "--delta",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="a signed status delta, in order; as often as there are (with --offline)",
+    )
     parser.add_argument("--root", metavar="FILE", type=Path, help="pin this trust root (with --offline)")
     parser.add_argument(
         "--confirmation",
@@ -93,6 +101,8 @@ def run(args: argparse.Namespace) -> int:
     """Returns the exit code. Raises `InvalidInput` `bad_usage`; every other fault of ours is a verdict `undecided`."""
     if args.root is not None and args.offline is None:
         raise InvalidInput("bad_usage", "--root goes with --offline")
+    if args.delta and args.offline is None:
+        raise InvalidInput("bad_usage", "--delta goes with --offline")
     if args.confirmation is not None:
         return _confirmation(args)
     code = sys.stdin.read(MAX_PRESENTED + 2) if args.code == "-" else args.code
@@ -172,10 +182,12 @@ def _offline(args: argparse.Namespace, code: str) -> dict[str, Any]:
     try:
         root = read_root(_read(args.root)) if args.root is not None else None
         bundle = open_bundle(_read(args.offline), now, root)
+        for path in args.delta:
+            bundle.statuses.apply(_read(path).decode("ascii", "replace").strip(), now)
     except EcardError as error:
         return _undecided(error)
     except OSError:
-        return _undecided(Unavailable("bundle_unreadable", "the bundle or root file cannot be read"))
+        return _undecided(Unavailable("bundle_unreadable", "the bundle, root or delta file cannot be read"))
     label = args.minimum_assurance
     policy = Policy(minimum_assurance=ChipAssurance.from_label(label)) if label else Policy()
     verdict = check(code, bundle.trust, bundle.statuses, now, policy, audience=args.audience)

@@ -37,6 +37,7 @@ from ecard_issuer.register.tables.cards import (
     holder,
 )
 from ecard_issuer.register.tables.changes import card_event
+from ecard_issuer.register.tables.deltas import status_delta
 from ecard_issuer.register.tables.family import family_link, family_place, family_relative, family_showing
 from ecard_issuer.register.tables.feed import feed, feed_head, outbox
 from ecard_issuer.register.tables.intake import event_source, import_run, intake_exception, intake_gap, reconciliation
@@ -125,6 +126,7 @@ __all__ = [
     "service_point_set",
     "shown_code",
     "signing_key",
+    "status_delta",
     "status_entry",
     "status_list",
     "subject_export",

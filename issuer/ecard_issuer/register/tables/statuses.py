@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary
 
 from ecard_card.status import EcardStatus
 from ecard_issuer.register.columns import IntCode, TextCode, UtcDateTime
@@ -16,9 +16,14 @@ status_list = table(
     needed("state", TextCode(ListState)),
     needed("version", BigInteger),
     needed("created_at", UtcDateTime),
+    Column("ends_at", UtcDateTime),  # by then every credential on a full list has expired
+    Column("decoy_every", BigInteger),  # seconds between two decoys on the average; nobody outside knows
+    Column("next_decoy_at", UtcDateTime),
     one_of("state", ListState),
     spread_by="list_id",
 )
+
+Index(None, status_list.c.next_decoy_at)
 
 partial_index("ix_status_list_open", status_list.c.list_id, where="state = 'open'")
 

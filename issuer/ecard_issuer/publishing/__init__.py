@@ -1,0 +1,1 @@
+"""Status out to verifiers: lists, deltas, bundles, and the proof that they say what the register says."""
