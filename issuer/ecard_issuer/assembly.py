@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy import Engine, inspect
 
@@ -44,6 +44,7 @@ from ecard_issuer.lifecycle import LifeCycle
 from ecard_issuer.mandates.desk import Mandates
 from ecard_issuer.migrations import migrate
 from ecard_issuer.operators import Desk
+from ecard_issuer.partners.opening import Partners, open_partners
 from ecard_issuer.people import People
 from ecard_issuer.policies.parts import Policies, open_book, open_policies
 from ecard_issuer.ports import Register
@@ -71,6 +72,14 @@ from ecard_verifier.feed import STREAM
 from ecard_verifier.service import utc_now
 
 _log: Final = logging.getLogger(__name__)
+
+
+class Worker(Protocol):
+    """A thread of its own, beside the dispatcher."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +118,13 @@ class Issuer:
     feed: LocalFeed
     dispatcher: Dispatcher
     wake: Wake
+    partners: Partners
     clock: Callable[[], datetime]
     engine: Engine
     place: DataDir
 
     def start(self) -> None:
-        """Void the plans of this directory's last server, and start the dispatcher.
+        """Void the plans of this directory's last server, and start the dispatcher and the other workers.
 
         Raises `Unavailable` `data_dir_in_use` where another server holds the directory.
         """
@@ -124,23 +134,25 @@ class Issuer:
         settled = self.issuing.settle(self.clock(), everything=True)
         if settled:
             _log.warning("settled %d issuances that a stop had cut short", settled)
-        self.privacy.retention.start()
         self.dispatcher.start()
-        self.intake.start()
-        self.publishing.worker.start()
+        for worker in self._workers:
+            worker.start()
+
+    def stop(self) -> None:
+        """End the workers, the dispatcher and every follower's stream, and give the database back."""
+        for worker in reversed(self._workers):
+            worker.stop()
+        self.dispatcher.stop()
+        self.close()
+
+    @property
+    def _workers(self) -> tuple[Worker, ...]:
+        return self.publishing.worker, self.partners.worker, self.intake, self.privacy.retention
 
     @property
     def publisher(self) -> Publisher:
         """Status lists, trust list and bundle, as `publishing` has it."""
         return self.publishing.publisher
-
-    def stop(self) -> None:
-        """End the dispatcher and every follower's stream, and give the database back."""
-        self.intake.stop()
-        self.publishing.worker.stop()
-        self.dispatcher.stop()
-        self.privacy.retention.stop()
-        self.close()
 
     def close(self) -> None:
         """Give the database back, where nothing was started."""
@@ -307,6 +319,8 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
         acting,
         sections=(*applications.subject_data, *holders.subject_data, *relying.subject_data),
     )
+    partners = open_partners(engine, protector, signing, keys, settings.partner_networks, clock)
+    hub.listen(partners.worker.ring)
 
     def settle(moment: datetime) -> int:
         """Void plans past their life."""
@@ -321,6 +335,7 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
             life.upkeep.turn,
             relying.upkeep,
             intake.upkeep,
+            partners.upkeep,
             privacy.retention.upkeep,
         ):
             try:
@@ -372,6 +387,7 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
         feed=LocalFeed(register, hub),
         dispatcher=dispatcher,
         wake=wake,
+        partners=partners,
         clock=clock,
         engine=engine,
         place=place,

@@ -7,6 +7,7 @@ verifier's, in the same environment and file: `ecard_verifier.config` reads them
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -124,10 +125,13 @@ class IssuerSettings(BaseSettings):
     pin_guesses_per_hour: int = Field(default=100, ge=1, le=1_000_000)
     pin_guesses_per_hour_channel: int = Field(default=10_000, ge=1, le=100_000_000)
 
+    #: Networks (CIDR, separated by commas) where partners may receive although they are not public, plain http too.
+    partner_networks: Annotated[tuple[str, ...], NoDecode] = ()
+
     #: More issuers in this process; in the settings file only.
     hosted: Annotated[tuple[HostedIssuer, ...], NoDecode] = Field(default=(), max_length=64)
 
-    @field_validator("regions", mode="before")
+    @field_validator("regions", "partner_networks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -136,6 +140,13 @@ class IssuerSettings(BaseSettings):
     @classmethod
     def _six_digits(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _codes(value)
+
+    @field_validator("partner_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network)  # its ValueError says what is wrong
+        return value
 
     @field_validator("public_origin")
     @classmethod

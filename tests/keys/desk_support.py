@@ -125,4 +125,4 @@ def members(draft: bytes) -> Mapping[str, object]:
     return json.loads(jose.b64url_decode(draft.decode().split(".")[1]))  # type: ignore[no-any-return]
 
 
-_SIGNING = {KeyPurpose.CREDENTIAL, KeyPurpose.STATUS, KeyPurpose.EVENT}
+_SIGNING = {KeyPurpose.CREDENTIAL, KeyPurpose.STATUS, KeyPurpose.EVENT, KeyPurpose.STATEMENT}

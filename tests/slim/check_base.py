@@ -18,6 +18,7 @@ from ecard_keys.trust.root import read_root
 from ecard_sdk.client import ECardClient
 from ecard_sdk.device import DeviceKey
 from ecard_sdk.offline import OfflineVerifier
+from ecard_sdk.webhooks import unwrap
 
 HEAVY = ("sqlalchemy", "fastapi", "starlette", "hvac", "smartcard", "pydantic_settings")
 SERVER = {"sqlalchemy", "fastapi", "starlette", "hvac", "pyscard", "pydantic-settings", "uvicorn", "qrcode"}
@@ -43,6 +44,16 @@ def check_library(folder: Path, now: datetime) -> None:
     demand(verifier.verify("garbage", now=now).outcome == "invalid", "garbage gets a verdict")
     ECardClient("https://issuer.example").close()
     DeviceKey.generate()
+    check_webhooks()
+
+
+def check_webhooks() -> None:
+    vectors = json.loads((Path(__file__).parents[1] / "vectors" / "sdk" / "webhook.json").read_text("utf-8"))
+    case = vectors["cases"][0]
+    moment = datetime.fromisoformat(case["now"])
+    for secret in (vectors["secret"], vectors["public_key"]):
+        event = unwrap(case["body"].encode(), case["headers"], [secret], now=moment)
+        demand(event.number == 3, "a webhook is read")
 
 
 def check_command(folder: Path) -> None:

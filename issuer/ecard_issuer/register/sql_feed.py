@@ -52,7 +52,7 @@ class SqlFeed(Store):
         for seq, entry in enumerate(entries, start=after + 1):
             source = (entry.card_ref, entry.outbox_id)
             parts[source] = part = parts.get(source, -1) + 1
-            rows.append(FeedRow(stream, seq, entry.outbox_id, entry.token, now))
+            rows.append(FeedRow(stream, seq, entry.outbox_id, entry.token, now, entry.card_ref))
             values.append(
                 {
                     "stream": stream,
@@ -61,6 +61,7 @@ class SqlFeed(Store):
                     "part": part,
                     "token": entry.token,
                     "created_at": now,
+                    "card_ref": entry.card_ref,
                 }
             )
         if not rows:

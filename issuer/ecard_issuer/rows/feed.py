@@ -35,3 +35,4 @@ class FeedRow:
     outbox_id: str
     token: str = field(repr=False)
     created_at: datetime
+    card_ref: str | None = None  # of the outbox row; `outbox_id` alone does not find it

@@ -23,6 +23,7 @@ from ecard_issuer.web.keys import keys_router
 from ecard_issuer.web.levels import holder_cards_router, levels_router
 from ecard_issuer.web.life import life_router
 from ecard_issuer.web.mandates import FILES, mandates_router
+from ecard_issuer.web.partners import partner_streams_router, webhooks_router
 from ecard_issuer.web.pins import passwords_router, pins_router
 from ecard_issuer.web.policies import policies_router
 from ecard_issuer.web.privacy import privacy_router
@@ -30,6 +31,7 @@ from ecard_issuer.web.programme import programme_router
 from ecard_issuer.web.public import health_router, public_router
 from ecard_issuer.web.relying import relying_router
 from ecard_issuer.web.service_points import service_points_router
+from ecard_issuer.web.shared_signals import metadata_router, shared_signals_router
 from ecard_issuer.web.statuses import statuses_router
 from ecard_verifier.callers import Caller, Role
 from ecard_verifier.web.auth import Authenticate
@@ -91,6 +93,10 @@ def create_app(
         intake_router(issuer, known),
         feed_router(issuer, known),
         statuses_router(issuer),
+        shared_signals_router(issuer, known),
+        webhooks_router(issuer, known),
+        partner_streams_router(issuer, known),
+        metadata_router(issuer),
         public_router(issuer),
         health_router(issuer, verifier_ready),
     ):

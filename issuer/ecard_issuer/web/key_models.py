@@ -9,14 +9,14 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt
 
 from ecard_issuer.web.models import Body
 
-Purpose = Literal["credential", "status", "event"]
+Purpose = Literal["credential", "status", "event", "statement"]
 DryRun = Annotated[StrictBool, Field(description="Change nothing, and say what would break and for whom.")]
 
 
 class KeyBody(Body):
     """What the new key will sign."""
 
-    purpose: Purpose = Field(description="E-cards, status lists, or the live feed.")
+    purpose: Purpose = Field(description="E-cards, status lists, the live feed, or what is stated to a named party.")
     dry_run: DryRun = False
 
 

@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from ecard_card.errors import EcardError
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.key_lives import Standing
+from ecard_issuer.web.partner_metrics import PartnerFamilies
 from ecard_keys.key import KeyState
 from ecard_keys.rotation import RotationRules, counted, earliest_promotion, rotation_due
 
@@ -59,6 +60,7 @@ class _Metrics:
             "Since the time as of which whoever has the newest delta knows all changes.",
             labels=["issuer"],
         )
+        partners = PartnerFamilies()
         signed = CounterMetricFamily(
             "ecard_signatures", "Signatures made since this process began.", labels=["issuer", "profile"]
         )
@@ -82,6 +84,7 @@ class _Metrics:
                 exceptions.add_metric([name, code], count)
             if (as_of := _delta_as_of(issuer)) is not None:
                 delta.add_metric([name], now.timestamp() - as_of)
+            partners.add(issuer, now)
             lives = issuer.key_office.lives
             for kind, count in counted(lives.advice(now, standing)).items():
                 findings.add_metric([name, kind.value], count)
@@ -92,7 +95,7 @@ class _Metrics:
                 promotion.add_metric([name, purpose], seconds)
             if standing.published is not None:
                 expiry.add_metric([name], (standing.published.expires_at - now).total_seconds())
-        return up, findings, age, promotion, expiry, delta, exceptions, signed
+        return up, findings, age, promotion, expiry, delta, exceptions, signed, *partners.all
 
     def _standing(self, issuer: Issuer, now: datetime) -> Standing:
         """Read at most once in `READ_EVERY`: the store counts the live credentials of each key for it."""

@@ -1,6 +1,6 @@
-"""The signing desk: the one door to the keys of credentials, status lists, events and confirmations.
+"""The signing desk: the one door to the keys of credentials, status lists, events and statements.
 
-Who uses it has no `Signer` and cannot have any bytes signed, only whole drafts of four kinds. The desk reads each
+Who uses it has no `Signer` and cannot have any bytes signed, only whole drafts of known kinds. The desk reads each
 draft as if a stranger had sent it, writes down what it is about to sign, and only then asks the home of keys. It may
 be a part of the issuer's process (`LocalDesk`) or a process of its own (`signer_client.RemoteDesk`).
 """
@@ -19,6 +19,7 @@ from ecard_keys.desk.credentials import judge_credentials
 from ecard_keys.desk.drafts import Signatory, SigningRules, refused
 from ecard_keys.desk.events import judge_event
 from ecard_keys.desk.journal import Journal, Outcome
+from ecard_keys.desk.partner_events import judge_partner_event
 from ecard_keys.desk.quotas import REFUSED, Quotas, documents
 from ecard_keys.desk.status_deltas import judge_status_delta
 from ecard_keys.desk.status_lists import judge_status_list
@@ -34,13 +35,15 @@ EMBEDDED_CALLER: Final = "issuer"
 
 
 class SigningProfile(StrEnum):
-    """What kind of document is to be signed. Lists and deltas of statuses share their keys, the others do not."""
+    """What kind of document is to be signed. Lists and deltas of statuses share their keys, and so do confirmations and
+    news for partners."""
 
     CREDENTIAL = "credential"
     STATUS_LIST = "status-list"
     STATUS_DELTA = "status-delta"
     EVENT = "event"
     CONFIRMATION = "confirmation"
+    PARTNER_EVENT = "partner-event"
 
 
 #: The purpose that a key must have been made for.
@@ -50,6 +53,7 @@ PURPOSE_OF: Final = {
     SigningProfile.STATUS_DELTA: KeyPurpose.STATUS,
     SigningProfile.EVENT: KeyPurpose.EVENT,
     SigningProfile.CONFIRMATION: KeyPurpose.STATEMENT,
+    SigningProfile.PARTNER_EVENT: KeyPurpose.STATEMENT,
 }
 
 
@@ -148,6 +152,9 @@ class LocalDesk:
             case SigningProfile.CONFIRMATION:
                 for draft in drafts:
                     judge_confirmation(draft, self._issuers, signatory, now)
+            case SigningProfile.PARTNER_EVENT:
+                for draft in drafts:
+                    judge_partner_event(draft, self._issuers, signatory, now)
 
     def _key(self, key_id: str) -> HeldKey:
         """What the home says of the key. Purpose and algorithm are for life, so it is asked once."""

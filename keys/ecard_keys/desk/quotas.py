@@ -33,6 +33,7 @@ DEFAULTS: Final[Mapping[str, int]] = {
     "status-delta": 20_000,
     "event": 10_000_000,
     "confirmation": 2_000_000,
+    "partner-event": 10_000_000,
     CREATE: 60,
     REFUSED: 10_000,
 }

@@ -47,6 +47,13 @@ from ecard_issuer.register.tables.levels import ecard_opening
 from ecard_issuer.register.tables.life import card_case, card_case_directory, policy_review
 from ecard_issuer.register.tables.mandates import holder_life, mandate, mandate_document
 from ecard_issuer.register.tables.operators import operator
+from ecard_issuer.register.tables.partners import (
+    partner_delivery,
+    partner_place,
+    partner_reference,
+    partner_stream,
+    partner_subject,
+)
 from ecard_issuer.register.tables.policies import region_policy
 from ecard_issuer.register.tables.privacy import erased_person, erasure, subject_export
 from ecard_issuer.register.tables.programme import channel_address
@@ -111,6 +118,11 @@ __all__ = [
     "operator",
     "outbox",
     "partner_bank",
+    "partner_delivery",
+    "partner_place",
+    "partner_reference",
+    "partner_stream",
+    "partner_subject",
     "plan",
     "policy_review",
     "reconciliation",

@@ -36,6 +36,7 @@ feed = table(
     needed("part", Integer),
     text_column("token"),
     needed("created_at", UtcDateTime),
+    Column("card_ref", String),  # whose outbox row it was
     UniqueConstraint("stream", "outbox_id", "part"),
     spread_by="stream",
 )
