@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from ecard_keys.homes import encrypted_file
+
 pytest_plugins = ["tests.postgres", "tests.openbao"]
+
+#: A key file says how much work opens it: the files of tests ask for half of what others do.
+encrypted_file.SCRYPT_N = 1 << 14
 
 #: Tests that count something say so by `record_property(COUNTS, ...)`; the run ends with these lines.
 COUNTS = "counts"

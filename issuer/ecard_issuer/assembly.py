@@ -359,7 +359,7 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
         quotas=QuotaOffice(quotas_file(settings), register, approvals),
         signer=home,
         signing=signing,
-        enrolment=Enrolment(register, cards, anchors, key_holder, minimum=minimum),
+        enrolment=Enrolment(register, cards, anchors, key_holder, minimum=minimum, policy_of=policy_of),
         issuing=issuing,
         reissue=Reissue(register, keys, signing, drafter, owner=place.owner(), settle=settle, reached=outside.reached),
         collecting=Collecting(register, cards, profile, issuing.follow),

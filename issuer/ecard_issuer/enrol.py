@@ -15,8 +15,9 @@ from typing import Protocol
 
 from ecard_card.card import ChipAssurance
 from ecard_card.errors import ChipFault, RuleViolation
-from ecard_card.status import EcardStatus
+from ecard_card.status import CardStatus, EcardStatus
 from ecard_issuer.card_desk import CardDesk
+from ecard_issuer.card_effect import PolicyOf, strict_everywhere
 from ecard_issuer.chip.evidence import Challenge, Evidence
 from ecard_issuer.chip.judge import MAX_AGE, Anchors, Judgement, judge
 from ecard_issuer.ports import Cards, Enrolments
@@ -63,6 +64,7 @@ class Enrolment:
         key_holder: ChipKeyHolder | None,
         *,
         minimum: ChipAssurance = ChipAssurance.READ,
+        policy_of: PolicyOf = strict_everywhere,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._register = register
@@ -70,6 +72,7 @@ class Enrolment:
         self._anchors = anchors
         self._key_holder = key_holder
         self._minimum = minimum
+        self._policy_of = policy_of
         self._random = random
 
     def begin(self, terminal_id: str, now: datetime) -> OpenEnrolment:
@@ -90,7 +93,7 @@ class Enrolment:
         `ChipFault` (everything that `judge` raises, `chip_not_as_registered`, `chip_proof_missing`);
         `NotAllowed` `test_chip_refused`; `Conflict` `enrolment_already_used`, `chip_key_differs`, `chip_key_taken`
         (a clone, or two cards with one key); `RuleViolation` `enrolment_expired`, `card_not_issuable`,
-        `chip_proof_too_weak`.
+        `chip_proof_too_weak`, `too_many_cards_elsewhere` (for a card that has no e-card yet).
         """
         enrolment = self._register.get_enrolment(enrolment_id)
         judgement = judge(evidence, Challenge.from_json(enrolment.challenge), self._anchors, self._key_holder, now)
@@ -100,6 +103,8 @@ class Enrolment:
             raise RuleViolation("chip_proof_too_weak", f"this issuer binds on {self._minimum.label} or better")
         if self._register.effect_of(card, now) is not EcardStatus.VALID:
             raise RuleViolation("card_not_issuable", "the card's status does not permit an e-card")
+        if self._register.find_binding(card.card_ref) is None:
+            self._require_few_elsewhere(card, now)
         usable_until = now + PROOF_LIFE
         self._register.prove_enrolment(
             enrolment_id,
@@ -111,6 +116,15 @@ class Enrolment:
             usable_until=usable_until,
         )
         return ProvenEnrolment(enrolment_id, card.card_ref, judgement.assurance, usable_until)
+
+    def _require_few_elsewhere(self, card: CardRow, now: datetime) -> None:
+        """The card system's cards are facts; a further e-card is given only within what the card's region permits."""
+        live = [
+            one for one in self._register.cards_of_holder(card.holder_ref) if one.status is not CardStatus.CANCELLED
+        ]
+        elsewhere = sum(one.region != card.region for one in live)
+        if elsewhere > self._policy_of(card.region, now).cards_elsewhere:
+            raise RuleViolation("too_many_cards_elsewhere", "the holder keeps more live cards of other regions")
 
     def _compare(self, card: CardRow, evidence: Evidence, judgement: Judgement) -> None:
         """What was read must be what was registered, and a chip whose key is known must use it."""

@@ -382,7 +382,7 @@ def test_callers_cannot_eat_the_signers_memory(tmp_path: Path, record_property: 
 
 def signer_protocol_works(path: str) -> None:
     link = SignerLink(Path(path))
-    assert len(RemoteKeyHome(link).held()) == 3
+    assert len(RemoteKeyHome(link).held()) == 4
     link.close()
 
 
@@ -398,7 +398,7 @@ def test_callers_that_take_no_answers_keep_nobody_out(tmp_path: Path) -> None:
                 while connection.send(frame):
                     pass
         for _ in range(MAX_CONNECTIONS):  # one after the other, each over a new connection
-            assert len(signer.home.held()) == 3
+            assert len(signer.home.held()) == 4
             signer.link.close()
     finally:
         for connection in crowd:
@@ -420,7 +420,7 @@ def test_a_system_without_threads_ends_no_signer(tmp_path: Path, monkeypatch: py
                 assert body is not None
                 with pytest.raises(Unavailable, match="signer_unavailable"):
                     signer_protocol.read_answer(body)
-        assert len(signer.home.held()) == 3
+        assert len(signer.home.held()) == 4
     finally:
         signer.close()
 

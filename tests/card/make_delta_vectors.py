@@ -41,14 +41,23 @@ def document() -> str:
     whole = {
         "about": "Status deltas (docs/formats/status-delta.md). Signatures are deterministic (RFC 6979), low s.",
         "public_key": point(KEYS.issuer).hex(),
-        "packed": [
-            {"name": name, "changes": [list(change) for change in changes], "bytes": pack(changes).hex()}
-            for name, changes in _PACKED.items()
+        "vectors": [
+            *(
+                _vector(name, "packed", {"changes": [list(change) for change in changes]}, bytes=pack(changes).hex())
+                for name, changes in _PACKED.items()
+            ),
+            *(_vector(name, "packed", "bad_status_delta", bytes=data) for name, data in _REFUSED.items()),
+            *(
+                _vector(name, "token", {"digest": made["digest"], "changes": made["changes"]}, token=made["token"])
+                for name, made in (("the first delta", first), ("the next one", chained))
+            ),
         ],
-        "refused": [{"name": name, "bytes": data} for name, data in _REFUSED.items()],
-        "deltas": [first, chained],
     }
     return json.dumps(whole, indent=1) + "\n"
+
+
+def _vector(name: str, kind: str, expect: object, **given: str) -> dict[str, object]:
+    return {"name": name, "kind": kind, "source": "ours", **given, "expect": expect}
 
 
 def _said(vector: dict[str, str]) -> StatusDelta:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from ecard_card.errors import Conflict, NotFound
-from ecard_card.status import CardChange
+from ecard_card.status import CardChange, EcardStatus
 from ecard_issuer.ports import Register
 from ecard_issuer.rows import FeedEntry, OperatorRow
 from ecard_issuer.states import ListState
@@ -53,6 +53,15 @@ class StatusListContract:
         assert register.free_slot(NOW, source(1)) == first
         proposed = {register.free_slot(NOW, source(seed)).index for seed in range(30)}
         assert len(proposed) > 8
+
+    def test_one_entry_says_what_its_card_says(self, register: Register, world: World) -> None:
+        plan = world.plan(world.card())
+        assert register.status_value(plan.list_id, plan.index) is EcardStatus.VALID
+        register.void_plan(plan.card_ref, plan.plan_id, NOW)
+        assert register.status_value(plan.list_id, plan.index) is EcardStatus.INVALID
+        free = next(index for index in range(LIST_SIZE) if index != plan.index)
+        for list_id, index in ((plan.list_id, free), (7, 0), (-1, 0), (2**70, 0), (plan.list_id, 2**70)):
+            assert register.status_value(list_id, index) is None
 
     def test_an_unknown_list_is_not_found(self, register: Register) -> None:
         for list_id in (7, -1, 2**70):

@@ -20,7 +20,7 @@ from ecard_card.errors import EcardError
 from ecard_issuer.dispatch import LEASE
 from ecard_issuer.issue import IssuedCredential
 from ecard_issuer.web.embedded import embed
-from ecard_keys.homes import encrypted_file, hsm_session
+from ecard_keys.homes import hsm_session
 from ecard_keys.key import KeyPurpose
 from ecard_verifier.callers import Role
 from ecard_verifier.replay import ReplayGuard
@@ -64,12 +64,6 @@ STRIKES: dict[str, tuple[str, str, Callable[[Any], object], Callable[[Any], obje
 }
 #: Those that are tried with everything running, over HTTP.
 OVER_HTTP = ("openbao hung", "hsm token gone", "file truncated")
-
-
-@pytest.fixture(autouse=True)
-def quick_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The least that a key file may ask for: each test opens six."""
-    monkeypatch.setattr(encrypted_file, "SCRYPT_N", 1 << 14)
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,7 @@ from ecard_keys.protect import FileProtector
 from ecard_keys.signer import HeldKey, Signer
 from ecard_keys.trust.root_home import RootHome
 from ecard_sdk.device import DeviceKey
+from tests.issuer.template import place_register
 
 ISSUER = "https://issuer.example"
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -71,6 +72,8 @@ class Office:
         database_url: str | None = None,
         owner: str = "office",
     ) -> Self:
+        if database_url is None:
+            place_register(folder)
         engine = make_engine(database_url or f"sqlite:///{folder / 'register.sqlite3'}")
         migrate(engine)
         register = SqlRegister(engine)

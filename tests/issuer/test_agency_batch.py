@@ -8,7 +8,6 @@ from datetime import date, timedelta
 
 from ecard_card.acting import IN_PERSON, Channel
 from ecard_card.identity_document import DocumentKind, IdentityDocument
-from ecard_card.region_policy import STRICT
 from ecard_issuer.applying.batches import MOST_ROWS, AgencyRow
 from ecard_issuer.applying.values import NewApplication, Residency
 from ecard_issuer.mandates.values import Form, Proof
@@ -38,15 +37,15 @@ def test_ten_thousand_rows_resume_after_a_cut(service: Service) -> None:
     everything = list(rows())
     pieces = [everything[at : at + MOST_ROWS] for at in range(0, ROWS, MOST_ROWS)]
     for piece in pieces[:30]:
-        batches.submit("b", piece, "factory", STRICT, START)
+        batches.submit("b", piece, "factory", START)
     assert batches.counts("b", "factory") == {"accepted": 30 * MOST_ROWS}
     outcomes: Counter[str] = Counter()
     applications = set()
     for piece in pieces[25:]:  # five pieces again: nobody knows what arrived
-        for told in batches.submit("b", piece, "factory", STRICT, START + timedelta(hours=1)):
+        for told in batches.submit("b", piece, "factory", START + timedelta(hours=1)):
             outcomes[told.outcome] += 1
             applications.add(told.application_id)
     assert outcomes == {"accepted": ROWS - 25 * MOST_ROWS} == {"accepted": len(applications)}
     assert batches.counts("b", "factory") == {"accepted": ROWS}
-    (again,) = batches.submit("other", everything[:1], "factory", STRICT, START)
+    (again,) = batches.submit("other", everything[:1], "factory", START)
     assert again.outcome == "application_open"

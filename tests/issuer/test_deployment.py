@@ -58,8 +58,8 @@ def test_each_issuer_has_its_own_keys_and_all_stand_in_one_list_that_each_regist
 ) -> None:
     names = listed(deployment)
     assert list(names) == [EAST, WEST, SOUTH]
-    assert [len(kids) for kids in names.values()] == [3, 3, 3]
-    assert len(set.union(*names.values())) == 9
+    assert [len(kids) for kids in names.values()] == [4, 4, 4]
+    assert len(set.union(*names.values())) == 12
     assert len({issuer.keys.document() for issuer in deployment.issuers}) == 1
     rows = [issuer.register.latest_trust_list() for issuer in deployment.issuers]
     assert len({row.document for row in rows if row is not None}) == 1

@@ -14,11 +14,11 @@ import pytest
 from ecard_card.errors import Unavailable
 from ecard_issuer.assembly import Issuer, build
 from ecard_issuer.config import load
+from ecard_issuer.keyring import PURPOSES
 from ecard_issuer.publishing.publisher import Form
 from ecard_keys.desk.desk import SigningProfile, SigningRules
 from ecard_keys.desk.journal import Journal, Outcome
 from ecard_keys.homes.file import FileKeyHome
-from ecard_keys.key import KeyPurpose
 from ecard_keys.process.config import Caller, SignerConfig
 from ecard_keys.process.server import SignerDesk, SignerServer
 from tests.issuer.office import ISSUER, NOW, PASSPHRASE
@@ -67,7 +67,7 @@ def issuer(signer: Signer) -> Iterator[Issuer]:
 
 def test_the_signing_keys_are_made_and_used_by_the_signer_alone(signer: Signer, issuer: Issuer) -> None:
     made = {key.key_id: key.purpose for key in signer.home.held()}
-    assert set(made.values()) == {KeyPurpose.CREDENTIAL, KeyPurpose.STATUS, KeyPurpose.EVENT}
+    assert set(made.values()) == set(PURPOSES)
     assert {record.kid for record in issuer.keys.records()} == set(made)
     passphrase = (issuer.settings.data_dir / "key-passphrase").read_text().strip().encode()
     assert FileKeyHome(issuer.settings.data_dir / "keys.json", passphrase).held() == ()

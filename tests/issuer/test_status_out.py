@@ -28,6 +28,7 @@ from ecard_issuer.rows import StatusSnapshot
 from ecard_issuer.states import ListState
 from ecard_issuer.web.metrics import metrics_of
 from ecard_keys.desk.desk import SigningProfile
+from ecard_sdk.offline import OfflineVerifier
 from ecard_verifier.bundle import Bundle, open_bundle
 from ecard_verifier.bundle_update import update_bundle
 from ecard_verifier.feed import STREAM
@@ -98,6 +99,22 @@ def test_a_change_is_in_a_delta_within_the_promised_time_whenever_it_happens(ser
         longest = max(longest, (clock() - acknowledged).total_seconds())
     assert longest <= 60
     assert max(ages) <= QUIET_EVERY + 15  # and a quiet time ages no more than this
+
+
+def test_a_running_terminal_takes_what_is_new_and_keeps_it(service: Service) -> None:
+    card_ref, _ = issue(service, 1)
+    row = service.issuer.register.credentials_of(card_ref)[0]
+    drain(service)
+    deltas_of(service).turn(service.clock())
+    terminal = OfflineVerifier(bundle_of(service, Served(service).bundle()))
+    service.issuer.lifecycle.change(card_ref, CardChange.REPORT_LOSS, service.clock.advance(30))
+    drain(service)
+    deltas_of(service).turn(service.clock())
+    taken = terminal.update(service.clock(), source_of=lambda issuer: Served(service))
+    assert taken >= 1
+    assert terminal.update(service.clock(), source_of=lambda issuer: Served(service)) == 0
+    uri = f"{ORIGIN}/status-lists/{row.list_id}"
+    assert terminal.bundle.statuses.read(uri, row.index).value == EcardStatus.SUSPENDED
 
 
 def test_quiet_hours_cost_a_signature_a_minute(service: Service) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from ecard_card.errors import InvalidInput, NotFound, Unavailable
-from ecard_keys.homes import encrypted_file
 from ecard_keys.homes.file import FileKeyHome
 from ecard_keys.homes.several import Homes
 from ecard_keys.key import KeyPurpose
@@ -19,12 +18,6 @@ from tests.contracts.home_in_check import HomeInCheckContract
 from tests.contracts.signer_contract import NOW, KeyHomeContract, SignerContract
 
 PASSPHRASE = b"correct horse battery"
-
-
-@pytest.fixture(autouse=True)
-def cheap_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The least work that a file may ask for: these tests open many."""
-    monkeypatch.setattr(encrypted_file, "SCRYPT_N", 1 << 14)
 
 
 class SometimesAway:

@@ -29,12 +29,6 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 PASSPHRASE = b"correct horse battery"
 
 
-@pytest.fixture(autouse=True)
-def cheap_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The least work that a file may ask for: these tests open many."""
-    monkeypatch.setattr(encrypted_file, "SCRYPT_N", 1 << 14)
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "keys.json"

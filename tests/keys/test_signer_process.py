@@ -171,7 +171,7 @@ def test_what_is_no_request_is_refused_and_the_next_one_answered(start: Callable
         answer = signer_protocol.receive(connection, time.monotonic() + 5)
         assert answer is not None
         assert code(lambda: signer_protocol.read_answer(answer)) == "bad_signer_message"
-    assert len(signer.home.held()) == 3
+    assert len(signer.home.held()) == 4
 
 
 def test_a_giant_length_is_refused_at_once_and_nothing_is_kept_for_it(start: Callable[..., Running]) -> None:
@@ -204,7 +204,7 @@ def test_silent_connections_without_end_keep_nobody_out(start: Callable[..., Run
                 connection.sendall(b"\0\0")  # half of a length
             crowd.append(connection)
         begun = time.monotonic()
-        assert len(RemoteKeyHome(SignerLink(signer.path)).held()) == 3
+        assert len(RemoteKeyHome(SignerLink(signer.path)).held()) == 4
         assert time.monotonic() - begun < DEADLINE
         assert len(signer.server._visits) <= MAX_CONNECTIONS + 1
     finally:
@@ -246,7 +246,7 @@ def test_one_socket_has_one_server_and_a_dead_ones_is_replaced(start: Callable[.
     assert stat.S_IMODE(signer.path.stat().st_mode) == 0o660
     assert stat.S_IMODE(signer.path.parent.stat().st_mode) == 0o750
     assert code(lambda: Running(signer.bench)) == "signer_socket_in_use"
-    assert len(signer.home.held()) == 3  # the refused one took nothing away
+    assert len(signer.home.held()) == 4  # the refused one took nothing away
     foreign = signer.path.parent / "foreign.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as live:
         live.bind(str(foreign))

@@ -94,7 +94,7 @@ HISTORIES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(HISTORIES, st.randoms(use_true_random=False))
 def test_lists_and_deltas_together_say_what_the_events_say(
     world: World, changes: list[tuple[int, EcardStatus]], drawn: random.Random

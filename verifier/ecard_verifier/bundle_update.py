@@ -46,7 +46,7 @@ def update_bundle(
     if places and not whole:
         try:
             for issuer, place in places.items():
-                deltas = list(_missing(source_of(issuer), place))
+                deltas = list(missing_deltas(source_of(issuer), place))
                 data = extend_bundle(data, deltas, clock(), root)
             return data, False
         except EcardError as error:
@@ -61,8 +61,9 @@ def update_bundle(
     return newer, True
 
 
-def _missing(source: PublishedSource, place: Place) -> Iterator[str]:
-    """The deltas after `place`, page by page, and not more than a bundle holds."""
+def missing_deltas(source: PublishedSource, place: Place) -> Iterator[str]:
+    """The deltas after `place`, page by page, and not more than a bundle holds. Raises what the source raises, and
+    `InvalidInput` `bundle_full`."""
     page = source.deltas_since(place.number) if place.number else source.deltas_from(place.position)
     taken = 0
     while page:

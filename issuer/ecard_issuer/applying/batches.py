@@ -17,9 +17,9 @@ from ecard_card.acting import Act, Acting, Channel, Ground
 from ecard_card.age import is_under
 from ecard_card.errors import Conflict, InvalidInput, RuleViolation
 from ecard_card.identity_document import number_of
-from ecard_card.region_policy import RegionPolicy
 from ecard_issuer.applying.desk import Applying, Draft
 from ecard_issuer.applying.values import ApplicationRow, NewApplication
+from ecard_issuer.card_effect import PolicyOf
 from ecard_issuer.mandates.desk import Mandates, proof_context, proof_json
 from ecard_issuer.mandates.values import MAX_EVIDENCE, MandateCause, MandateRow, Proof, Relation
 from ecard_issuer.people import People
@@ -120,15 +120,21 @@ class _Prepared:
 class AgencyBatches:
     """Takes the pieces of batches."""
 
-    def __init__(self, store: BatchStore, people: People, applying: Applying, mandates: Mandates) -> None:
+    def __init__(
+        self,
+        store: BatchStore,
+        people: People,
+        applying: Applying,
+        mandates: Mandates,
+        policy_of: PolicyOf,
+    ) -> None:
         self._store = store
         self._people = people
         self._applying = applying
         self._mandates = mandates
+        self._policy_of = policy_of
 
-    def submit(
-        self, batch_id: str, rows: Sequence[AgencyRow], agency: str, policy: RegionPolicy, now: datetime
-    ) -> tuple[RowOutcome, ...]:
+    def submit(self, batch_id: str, rows: Sequence[AgencyRow], agency: str, now: datetime) -> tuple[RowOutcome, ...]:
         """Take a piece; one outcome for each of its rows, in their order.
 
         Raises `InvalidInput` `bad_batch` for no rows, too many, or a number given twice. What is wrong with one row is
@@ -150,7 +156,7 @@ class AgencyBatches:
                 told[row.number] = before.told() if same else RowOutcome(row.number, "batch_row_differs")
                 continue
             try:
-                prepared.append(self._prepare(batch_id, row, content_mac, agency, policy, met, now))
+                prepared.append(self._prepare(batch_id, row, content_mac, agency, met, now))
             except (InvalidInput, RuleViolation, Conflict) as error:
                 refused.append(OutcomeRow(batch_ref, row.number, content_mac, error.code, None, None, now))
         accepted = self._seal(prepared, agency, now)
@@ -184,7 +190,6 @@ class AgencyBatches:
         row: AgencyRow,
         content_mac: str,
         agency: str,
-        policy: RegionPolicy,
         met: set[str],
         now: datetime,
     ) -> _Prepared:
@@ -200,7 +205,7 @@ class AgencyBatches:
         if known:
             self._applying.require_possible(draft, wish)
         born = draft.details.holder.birth_date
-        guarded = (born is not None and is_under(born, policy.family.of_age, now)) or (
+        guarded = (born is not None and is_under(born, self._policy_of(wish.region, now).family.of_age, now)) or (
             known and self._mandates.incapable(draft.row.holder_ref, now)
         )
         if guarded and proof.given_by != "guardian":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from ecard_card.acting import Act, Acting
@@ -399,7 +399,7 @@ def copy_context(application_id: str, kind: DocumentCopy) -> str:
 
 def note_context(step: StepRow) -> str:
     """Under what the note of a step is sealed."""
-    return f"application/{step.application_id}/note/{step.taken_at.isoformat()}"
+    return f"application/{step.application_id}/note/{step.taken_at.astimezone(UTC).isoformat()}"
 
 
 def _content(wish: NewApplication, details: Details) -> bytes:

@@ -30,7 +30,6 @@ class Applications:
     desk: Applying
     batches: AgencyBatches
     lives: Lives
-    policy_of: PolicyOf
     subject_data: tuple[SubjectData, ...]
 
 
@@ -59,6 +58,6 @@ def open_applications(
         serves=lambda region: any(covers(code, region) for code in regions),
         policy_of=policy_of,
     )
-    batches = AgencyBatches(SqlBatches(engine), people, applying, mandates)
+    batches = AgencyBatches(SqlBatches(engine), people, applying, mandates, policy_of)
     data = (ApplicationData(applications), MandateData(store, store))
-    return mandates, Applications(applying, batches, lives, policy_of, data)
+    return mandates, Applications(applying, batches, lives, data)

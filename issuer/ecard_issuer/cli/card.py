@@ -10,6 +10,7 @@ from ecard_card.errors import InvalidInput
 from ecard_card.messages import text
 from ecard_card.status import ALLOWED_CHANGES, CardChange, CardStatus
 from ecard_issuer.cli.common import add_options, opened, read_body, show, talk
+from ecard_issuer.cli.life import add_card_verbs
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -19,7 +20,7 @@ _NO_JSON: Final = ": json_invalid"  # as `read_body` names it: no member is wron
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `card` with its five commands."""
+    """Add `card` with its commands."""
     card = subparsers.add_parser("card", help="register cards, report them lost, found, replaced, cancelled")
     commands = card.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -47,6 +48,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     replace.add_argument("new_card_ref", metavar="NEW_CARD_REF", help="a card of the same holder, registered before")
     _event_options(replace)
     add_options(replace, _replace)
+    add_card_verbs(commands)
 
 
 def _event_options(parser: argparse.ArgumentParser) -> None:

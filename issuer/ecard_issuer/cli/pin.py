@@ -37,7 +37,7 @@ def _reset(args: argparse.Namespace) -> int:
     from ecard_card.card import IdNumber
     from ecard_issuer.holder_answers import act_answer
     from ecard_issuer.pins.secret import Secret
-    from ecard_issuer.web.holder_models import ResetPin
+    from ecard_issuer.web.secret_models import ResetPin
     from ecard_verifier.callers import Caller, Role
 
     body = read_body(args.file, ResetPin)
@@ -58,7 +58,7 @@ def _reset(args: argparse.Namespace) -> int:
 def _unlock(args: argparse.Namespace) -> int:
     from ecard_card.card import IdNumber
     from ecard_issuer.holder_answers import act_answer
-    from ecard_issuer.web.holder_models import UnlockPin
+    from ecard_issuer.web.secret_models import UnlockPin
     from ecard_verifier.callers import Caller, Role
 
     body = read_body(args.file, UnlockPin)

@@ -83,6 +83,7 @@ class Intake:
         except _REFUSALS as error:
             self.show(row, error.code, now)
             return Receipt(Outcome.SHOWN, error.code)
+        self._resolve(row.exception_ref, now)
         if receipt.card_ref is not None and receipt.outcome is Outcome.APPLIED:
             self.retry_waiting(receipt.card_ref, now)
         return receipt
@@ -162,11 +163,18 @@ class Intake:
                 due = now + pause if error.code in WAITING else None
                 self._exceptions.tried(row.exception_ref, error.code, due)
             return False
-        try:
-            self._exceptions.settle(row.exception_ref, ExceptionState.RESOLVED, "", now, "")
-        except Conflict:
-            pass  # another process settled it in this very moment
+        self._resolve(row.exception_ref, now)
         return True
+
+    def _resolve(self, reference: str, now: datetime) -> None:
+        """An event went through: nobody needs to see it any more, if anybody did."""
+        try:
+            if self._exceptions.get_exception(reference).state is ExceptionState.OPEN:
+                self._exceptions.settle(reference, ExceptionState.RESOLVED, "", now, "")
+        except NotFound:
+            return
+        except Conflict:
+            return  # another process settled it in this very moment
 
     def _apply(self, row: ExceptionRow, now: datetime, *, again: bool = False) -> Receipt:
         if row.change is None or row.sequence is None:

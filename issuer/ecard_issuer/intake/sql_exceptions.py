@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, case, func, or_, select, tuple_, update
+from sqlalchemy import Connection, case, func, select, tuple_, update
 
 from ecard_card.errors import Conflict, NotFound
 from ecard_issuer.intake.ports import ExceptionRow
@@ -38,14 +38,17 @@ class SqlExceptions(Store):
             return many(connection, ExceptionRow, statement)
 
     def waiting_for(self, card_ref: str, number_mac: str, limit: int = 1000) -> tuple[ExceptionRow, ...]:
-        named = or_(
-            *(column == card_ref for column in (_table.c.card_ref, _table.c.successor_ref)),
-            *(column == number_mac for column in (_table.c.number_mac, _table.c.successor_mac)),
+        named = (
+            *((column, card_ref) for column in (_table.c.card_ref, _table.c.successor_ref)),
+            *((column, number_mac) for column in (_table.c.number_mac, _table.c.successor_mac)),
         )
-        order = (_table.c.source, _table.c.sequence)
-        statement = select(_table).where(_is_open, named, _table.c.change.is_not(None)).order_by(*order).limit(limit)
+        found: dict[str, ExceptionRow] = {}
         with self._reading() as connection:
-            return many(connection, ExceptionRow, statement)
+            for column, value in named:  # one by one, each by its own index
+                statement = select(_table).where(_is_open, column == value, _table.c.change.is_not(None))
+                for row in many(connection, ExceptionRow, statement.order_by(_table.c.sequence).limit(limit)):
+                    found[row.exception_ref] = row
+        return tuple(sorted(found.values(), key=lambda row: (row.source, row.sequence or 0)))
 
     def waiting_among(self, card_refs: Sequence[str]) -> frozenset[str]:
         found: set[str] = set()

@@ -34,10 +34,15 @@ class LifeUpkeep:
 
     def turn(self, now: datetime) -> int:
         """A bounded amount of what is due at `now`; returns how many cases and cards it looked at."""
-        done = sum(self._turn(now) for _ in range(_BATCHES))
-        if done:
+        total = 0
+        for _ in range(_BATCHES):
+            done = self._turn(now)
+            total += done
+            if not done:
+                break
+        if total:
             self._wake()
-        return done
+        return total
 
     def finish(self, now: datetime, reached: Callable[[int], None] = lambda done: None) -> int:
         """All that is due, however long it takes; `reached` hears how many so far."""

@@ -12,6 +12,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -58,8 +60,7 @@ class Comparing:
         if known is not None and known.locked(limit):
             raise locked(purpose)
         with self._slots.slot():
-            if self._guesses.wrong(caller.name, now) >= self._limits.of(caller):
-                raise NotAllowed("secret_guesses_used_up", "this caller gave too many wrong secrets this hour")
+            self._require_guesses(caller, now)
             row = self._store.take_try(purpose, subject, limit, now)
             if row is None:
                 raise locked(purpose)
@@ -80,6 +81,21 @@ class Comparing:
         """What to store of a secret just chosen. Raises `Unavailable` `secrets_busy`."""
         with self._slots.slot():
             return self._hashing.make(purpose, subject, chosen)
+
+    @contextmanager
+    def counting(self, caller: Caller, now: datetime) -> Iterator[None]:
+        """A refusal raised in the block counts as a wrong secret of this caller: for those that tell something about
+        a holder. Raises `NotAllowed` `secret_guesses_used_up` before it."""
+        self._require_guesses(caller, now)
+        try:
+            yield
+        except (NotAllowed, RuleViolation):
+            self._count(caller, now)
+            raise
+
+    def _require_guesses(self, caller: Caller, now: datetime) -> None:
+        if self._guesses.wrong(caller.name, now) >= self._limits.of(caller):
+            raise NotAllowed("secret_guesses_used_up", "this caller gave too many wrong secrets this hour")
 
     def _count(self, caller: Caller, now: datetime) -> None:
         if self._guesses.add(caller.name, now) == self._limits.of(caller):

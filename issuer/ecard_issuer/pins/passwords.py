@@ -21,7 +21,7 @@ from ecard_issuer.ecards import Ecard, Ecards
 from ecard_issuer.people import People
 from ecard_issuer.pins.acts import Acts, require_document, require_other
 from ecard_issuer.pins.comparing import Comparing
-from ecard_issuer.pins.rules import require_choosable
+from ecard_issuer.pins.rules import require_impersonal, require_strong
 from ecard_issuer.pins.secret import Purpose, Secret, SecretAct, SecretEvent, SecretRow, Secrets
 from ecard_verifier.callers import Caller
 
@@ -41,8 +41,8 @@ class PasswordState:
 
 class Passwords:
     """The passwords of e-cards. Every verb may also raise `NotFound` `ecard_unknown`, `RuleViolation` `ecard_ended`,
-    and what `ActingRules.require` raises; those that choose one, what `require_choosable` raises and `secrets_equal`
-    (it is the card's PIN, where that was typed too)."""
+    and what `ActingRules.require` raises; those that choose one, what `ecard_issuer.pins.rules` raise, and
+    `secrets_equal` (it is the card's PIN, where that was typed too)."""
 
     def __init__(
         self,
@@ -69,14 +69,17 @@ class Passwords:
         card_pin: Secret | None = None,
     ) -> SecretEvent:
         """The first password. Raises `Conflict` `ecard_password_exists`, `secret_event_differs`,
-        `secret_changed_meanwhile`."""
+        `secret_changed_meanwhile`; `NotAllowed` `secret_guesses_used_up`."""
         ecard = self._for(ecard_id, acting, Act.CHANGE_PIN, now)
         if (done := self._acts.before(_PASSWORD, ecard_id, event_id, SecretAct.SET)) is not None:
             return done
         kept = self._store.find(_PASSWORD, ecard_id)
         if kept is not None and kept.hash is not None:
             raise Conflict("ecard_password_exists", "change or reset it")
-        self._require_choosable(ecard, chosen, card_pin)
+        require_strong(chosen)
+        require_other(chosen, card_pin)
+        with self._comparing.counting(caller, now):  # nothing else was shown: else one could ask for birth dates so
+            self._require_impersonal(ecard, chosen)
         row = kept or SecretRow(ecard_id, _PASSWORD, None, 0, 0, 0, None, now)
         return self._write(row, SecretAct.SET, chosen, caller, acting, event_id, now)
 
@@ -97,10 +100,12 @@ class Passwords:
         ecard = self._for(ecard_id, acting, Act.CHANGE_PIN, now)
         if (done := self._acts.before(_PASSWORD, ecard_id, event_id, SecretAct.CHANGE)) is not None:
             return done
-        self._require_choosable(ecard, new, card_pin)
+        require_strong(new)
+        require_other(new, card_pin)
         if new == old:
             raise RuleViolation("secret_unchanged", "the new one is the old one")
         row = self._compare(ecard, old, caller, now)
+        self._require_impersonal(ecard, new)
         return self._write(row, SecretAct.CHANGE, new, caller, acting, event_id, now)
 
     def reset(
@@ -120,11 +125,13 @@ class Passwords:
         `NotAllowed` `document_of_other_person`, `RuleViolation` `ecard_password_not_set`, `Conflict` as `set`.
         """
         ecard = self._ecards.get(ecard_id, now)
-        require_document(self._people, document, ecard.card.holder_ref)
+        with self._comparing.counting(caller, now):
+            require_document(self._people, document, ecard.card.holder_ref)
         self._rules.require(acting, ecard.card.holder_ref, Act.RESET_PIN, now)
         if (done := self._acts.before(_PASSWORD, ecard_id, event_id, SecretAct.RESET)) is not None:
             return done
-        self._require_choosable(ecard, new, None)
+        require_strong(new)
+        self._require_impersonal(ecard, new)
         return self._write(self._row(ecard_id), SecretAct.RESET, new, caller, acting, event_id, now)
 
     def verify(self, ecard_id: str, password: Secret, caller: Caller, now: datetime) -> PasswordState:
@@ -142,9 +149,8 @@ class Passwords:
         self._rules.require(acting, ecard.card.holder_ref, act, now)
         return ecard
 
-    def _require_choosable(self, ecard: Ecard, chosen: Secret, card_pin: Secret | None) -> None:
-        require_other(chosen, card_pin)
-        require_choosable(chosen, self._people.person(self._people.get(ecard.card.holder_ref)).id_number)
+    def _require_impersonal(self, ecard: Ecard, chosen: Secret) -> None:
+        require_impersonal(chosen, self._people.person(self._people.get(ecard.card.holder_ref)).id_number)
 
     def _compare(self, ecard: Ecard, given: Secret, caller: Caller, now: datetime) -> SecretRow:
         self._row(ecard.ecard_id)

@@ -23,7 +23,7 @@ from ecard_issuer.levels.business import BusinessType
 from ecard_issuer.people import People
 from ecard_issuer.pins.acts import Acts, require_document, require_other
 from ecard_issuer.pins.comparing import Comparing
-from ecard_issuer.pins.rules import require_choosable
+from ecard_issuer.pins.rules import require_impersonal, require_strong
 from ecard_issuer.pins.secret import Purpose, Secret, SecretAct, SecretEvent, SecretRow, Secrets
 from ecard_issuer.ports import Cards
 from ecard_issuer.rows import CardRow
@@ -89,7 +89,7 @@ class Pins:
     ) -> SecretEvent:
         """Change a PIN (密码修改) on the strength of the old one; the same `event_id` again changes nothing.
 
-        Raises what `require_choosable`, `ActingRules.require` and `Comparing.compare` raise; `RuleViolation`
+        Raises what `ecard_issuer.pins.rules`, `ActingRules.require` and `Comparing.compare` raise; `RuleViolation`
         `card_not_usable`, `secret_unchanged`, `secrets_equal` (it is the e-card password, where that was typed too);
         `Conflict` `secret_event_differs`, `secret_changed_meanwhile`.
         """
@@ -97,11 +97,12 @@ class Pins:
         self._rules.require(acting, card.holder_ref, Act.CHANGE_PIN, now)
         if (done := self._acts.before(_PIN, card_ref, event_id, SecretAct.CHANGE)) is not None:
             return done
-        require_choosable(new, self._id_number(card))
+        require_strong(new)
         if new == old:
             raise RuleViolation("secret_unchanged", "the new one is the old one")
         require_other(new, ecard_password)
         row = self._compare(card, old, caller, now)
+        require_impersonal(new, self._id_number(card))
         event = self._acts.next(row, SecretAct.CHANGE, caller, acting, event_id, now)
         self._store.write(event, self._comparing.hash(_PIN, card_ref, new), unlocking=False)
         return event
@@ -124,12 +125,14 @@ class Pins:
         `unlock`.
         """
         card = self._card(card_ref, _IN_HAND)
-        require_document(self._people, document, card.holder_ref)
+        with self._comparing.counting(caller, now):
+            require_document(self._people, document, card.holder_ref)
         self._rules.require(acting, card.holder_ref, Act.RESET_PIN, now)
         if (done := self._acts.before(_PIN, card_ref, event_id, SecretAct.RESET)) is not None:
             return done
         if new is not None:
-            require_choosable(new, self._id_number(card))
+            require_strong(new)
+            require_impersonal(new, self._id_number(card))
         row = self._row(card, now)
         unlocking = row.locked(self._limit(card, now))
         if unlocking:
@@ -155,7 +158,8 @@ class Pins:
         card must be replaced), `card_not_usable`; `Conflict` as `change`; what `ActingRules.require` raises.
         """
         card = self._card(card_ref, _IN_HAND)
-        require_document(self._people, document, card.holder_ref)
+        with self._comparing.counting(caller, now):
+            require_document(self._people, document, card.holder_ref)
         self._rules.require(acting, card.holder_ref, Act.RESET_PIN, now)
         if (done := self._acts.before(_PIN, card_ref, event_id, SecretAct.UNLOCK)) is not None:
             return done

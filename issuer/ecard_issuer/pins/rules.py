@@ -15,11 +15,9 @@ from ecard_card.errors import RuleViolation
 from ecard_issuer.pins.secret import INITIAL, Secret
 
 
-def require_choosable(secret: Secret, id_number: IdNumber) -> None:
-    """Return if the holder with this number may choose `secret`.
-
-    Raises `RuleViolation`: `secret_is_initial`, `secret_in_sequence`, `secret_repeats`, `secret_from_id_number`.
-    """
+def require_strong(secret: Secret) -> None:
+    """Return if anybody may choose `secret`. Raises `RuleViolation`: `secret_is_initial`, `secret_in_sequence`,
+    `secret_repeats`."""
     digits = secret.text
     if digits == INITIAL:
         raise RuleViolation("secret_is_initial", "the initial secret cannot be chosen")
@@ -27,6 +25,15 @@ def require_choosable(secret: Secret, id_number: IdNumber) -> None:
         raise RuleViolation("secret_in_sequence", "each digit follows the one before")
     if _repeats(digits):
         raise RuleViolation("secret_repeats", "one, two or three digits again and again")
+
+
+def require_impersonal(secret: Secret, id_number: IdNumber) -> None:
+    """Return if `secret` is no part of this number or birth date. Raises `RuleViolation` `secret_from_id_number`.
+
+    The refusal says something of the holder, so it is for those only who have shown that they are the holder, or it is
+    counted as a guess.
+    """
+    digits = secret.text
     if digits in id_number.text or digits in set(_of_birth(id_number.birth_date)):
         raise RuleViolation("secret_from_id_number", "six digits of the holder's number or birth date")
 

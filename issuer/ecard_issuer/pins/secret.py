@@ -7,7 +7,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
-from ecard_card.acting import IN_PERSON, Acting
 from ecard_card.errors import InvalidInput
 
 #: Every card's PIN until its holder chooses one (初始密码). It permits queries only.
@@ -65,15 +64,6 @@ class SecretRow:
     def locked(self, limit: int) -> bool:
         """Whether no more tries are given, under a policy that permits `limit`."""
         return self.locked_at is not None or self.tries >= limit
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Who did something to a secret, on which ground; `event_id` makes a repetition harmless."""
-
-    caller: str
-    event_id: str
-    acting: Acting = IN_PERSON
 
 
 @dataclass(frozen=True, slots=True)

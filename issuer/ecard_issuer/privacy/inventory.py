@@ -15,12 +15,15 @@ from typing import Final
 @dataclass(frozen=True, slots=True)
 class Kept:
     """One table. `section` of the export shows it; where none does, `why` says why. `sealed` columns lie under the
-    person's data key and are emptied by an erasure; `plain` names the binary columns that do not."""
+    person's data key and are emptied by an erasure; `plain` names the binary columns that do not. Rows that name an
+    erased person name the tombstone from then on, or are deleted where the table `goes`: because they would lead from
+    the number to the tombstone."""
 
     section: str | None
     why: str = ""
     sealed: tuple[str, ...] = ()
     plain: tuple[str, ...] = ()
+    goes: bool = False
 
 
 INVENTORY: Final[Mapping[str, Kept]] = MappingProxyType(
@@ -49,6 +52,7 @@ INVENTORY: Final[Mapping[str, Kept]] = MappingProxyType(
     }
 )
 
-#: Columns that name a person or a card by a keyed or random reference. Another one needs a decision: is it moved to the
-#: tombstone when its person is erased?
-REFERENCES: Final = frozenset({"holder_ref", "card_ref", "chip_key_ref", "former_ref"})
+#: Columns that name a person by their keyed reference: an erasure changes them, in whichever table they stand.
+HOLDER_REFERENCES: Final = frozenset({"holder_ref"})
+#: Columns that end in `_ref` and name a card, a chip's key, or somebody who was erased. Any other one needs a decision.
+OTHER_REFERENCES: Final = frozenset({"card_ref", "chip_key_ref", "former_ref"})

@@ -1,21 +1,22 @@
 """Erasing people, recording exports, and what hangs on a card, on SQL: ports `Erasures`, `Exports`, `CardPapers`.
 
 An erasure is one transaction. It locks the person's row, so that no card can be entered for them meanwhile, and all
-their cards. A table that is spread by `holder_ref` has its rows copied and deleted, for a row cannot change its place
+their cards. A table that is spread by the reference has its rows copied and deleted, for a row cannot change its place
 in a distributed database; elsewhere the reference is changed.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, Table, delete, exists, literal, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, exc, exists, literal, select, text, update
 
 from ecard_card.errors import Conflict, RuleViolation
 from ecard_card.status import CardStatus
-from ecard_issuer.privacy.inventory import INVENTORY
+from ecard_issuer.privacy.inventory import HOLDER_REFERENCES, INVENTORY, Kept
 from ecard_issuer.privacy.values import ErasedPerson, ErasureRow, ExportRow, key_mark
 from ecard_issuer.register import tables
 from ecard_issuer.register.schema import metadata
@@ -30,6 +31,18 @@ _CLEANED: Final = ("holder", "card", "credential", "binding_history", "enrolment
 
 
 class SqlErasures(Store):
+    """`inventory` and `references` are those of `ecard_issuer.privacy.inventory`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        inventory: Mapping[str, Kept] = INVENTORY,
+        references: Collection[str] = HOLDER_REFERENCES,
+    ) -> None:
+        super().__init__(engine)
+        self._inventory = inventory
+        self._references = sorted(references)
+
     def find(self, erasure_id: str) -> ErasureRow | None:
         with self._reading() as connection:
             return one(connection, ErasureRow, select(_erasure).where(_erasure.c.erasure_id == erasure_id))
@@ -58,24 +71,62 @@ class SqlErasures(Store):
                     raise RuleViolation("erasure_business_open", what)
             insert_new(connection, _erased, **columns(person))
             connection.execute(_holder.insert().values(holder_ref=tombstone_ref, wrapped_data_key=b"", sealed=b""))
-            _empty(connection, holder.holder_ref, cards)
+            self._empty(connection, holder.holder_ref, cards)
             for card_ref in cards:  # the number on a card leads to nobody any more, and to no card
                 forgotten = update(_card).where(_card.c.card_ref == card_ref)
                 connection.execute(forgotten.values(number_mac=secrets.token_hex(16)))
-            _move(connection, holder.holder_ref, tombstone_ref)
+            self._move(connection, holder.holder_ref, tombstone_ref)
             connection.execute(delete(_holder).where(own))
 
+    def _empty(self, connection: Connection, holder_ref: str, cards: Sequence[str]) -> None:
+        """Empty every sealed column of the person and their cards: nothing is left for a key that somebody kept."""
+        for name, kept in self._inventory.items():
+            table = metadata.tables[name]
+            if table is _holder:
+                continue
+            if "holder_ref" in table.c:
+                mine = table.c.holder_ref == holder_ref
+            elif "card_ref" in table.c:
+                mine = table.c.card_ref.in_(cards)
+            else:
+                continue  # hangs on a row that hangs on the person: unreadable without the key
+            for column in kept.sealed:
+                sealed = table.c[column]
+                connection.execute(update(table).where(mine, sealed.is_not(None)).values({column: b""}))
+
+    def _move(self, connection: Connection, former: str, tombstone: str) -> None:
+        """Let all that names the person name the tombstone, or go."""
+        old: list[tuple[Table, ColumnElement[bool]]] = []
+        for table in metadata.sorted_tables:
+            kept = self._inventory.get(table.name)
+            for name in self._references if table is not _holder else ():
+                if name not in table.c:
+                    continue
+                mine = table.c[name] == former
+                if kept is not None and kept.goes:
+                    old.append((table, mine))
+                elif table.info["distribution"] != name:
+                    connection.execute(update(table).where(mine).values({name: tombstone}))
+                else:
+                    values = [literal(tombstone) if column.name == name else column for column in table.c]
+                    moved = select(*values).where(mine)
+                    connection.execute(table.insert().from_select([column.name for column in table.c], moved))
+                    old.append((table, mine))
+        for table, mine in reversed(old):
+            connection.execute(delete(table).where(mine))
+
     def scrub(self, *, whole: bool = False) -> bool:
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            if self._engine.dialect.name != "sqlite":
-                for name in _CLEANED if whole else ():
-                    connection.execute(text(f"VACUUM {name}"))
-                return whole
-            raw = connection.connection.cursor()
-            if whole:
-                raw.execute("VACUUM")
-            busy, *_ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            return not busy
+        try:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                if self._engine.dialect.name != "sqlite":
+                    return whole and _vacuum(connection)
+                raw = connection.connection.cursor()
+                if whole:
+                    raw.execute("VACUUM")
+                busy, *_ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return not busy
+        except (exc.SQLAlchemyError, sqlite3.Error):
+            return False  # what was to be done is done: only its traces are not gone yet
 
     def erased(self) -> tuple[ErasedPerson, ...]:
         with self._reading() as connection:
@@ -112,6 +163,16 @@ class SqlCardPapers(Store):
             return many(connection, EnrolmentRow, own.order_by(_enrolment.c.expires_at, _enrolment.c.enrolment_id))
 
 
+def _vacuum(connection: Connection) -> bool:
+    connection.execute(text("SET statement_timeout = 0"))  # of this connection, and not for others after us
+    try:
+        for name in _CLEANED:
+            connection.execute(text(f"VACUUM {name}"))
+    finally:
+        connection.execute(text("RESET statement_timeout"))
+    return True
+
+
 def _cards_of(connection: Connection, holder_ref: str) -> list[str]:
     own = select(_card.c.card_ref).where(_card.c.holder_ref == holder_ref)
     return list(connection.scalars(own.order_by(_card.c.card_ref)))
@@ -123,32 +184,3 @@ def _hindrance(connection: Connection, cards: Sequence[str], holder_ref: str) ->
         return "cards"
     planned = exists().where(_plan.c.card_ref.in_(cards), _plan.c.state == fixed(PlanState.PLANNED))
     return "issuing" if connection.scalar(select(literal(1)).where(planned)) else None
-
-
-def _empty(connection: Connection, holder_ref: str, cards: Sequence[str]) -> None:
-    """Empty every sealed column of the person and their cards: nothing is left for a key that somebody kept."""
-    for name, kept in INVENTORY.items():
-        table = metadata.tables[name]
-        if table is _holder or not kept.sealed:
-            continue
-        mine = table.c.holder_ref == holder_ref if "holder_ref" in table.c else table.c.card_ref.in_(cards)
-        for column in kept.sealed:
-            sealed = table.c[column]
-            connection.execute(update(table).where(mine, sealed.is_not(None)).values({column: b""}))
-
-
-def _move(connection: Connection, former: str, tombstone: str) -> None:
-    """Let all that names the person name the tombstone."""
-    named = [table for table in metadata.sorted_tables if "holder_ref" in table.c and table is not _holder]
-    copied: list[Table] = []
-    for table in named:
-        mine = table.c.holder_ref == former
-        if table.info["distribution"] != "holder_ref":
-            connection.execute(update(table).where(mine).values(holder_ref=tombstone))
-            continue
-        values = [literal(tombstone) if column.name == "holder_ref" else column for column in table.c]
-        moved = select(*values).where(mine)
-        connection.execute(table.insert().from_select([column.name for column in table.c], moved))
-        copied.append(table)
-    for table in reversed(copied):
-        connection.execute(delete(table).where(table.c.holder_ref == former))

@@ -91,10 +91,11 @@ class SqlStatuses(Store):
                     .where(_lists.c.list_id == crowded, _lists.c.state == fixed(ListState.OPEN))
                     .values(state=ListState.FULL, ends_at=now + self._longest_life + END_MARGIN)
                 )
-            is_open = select(_lists.c.list_id).where(_lists.c.state == fixed(ListState.OPEN))
-            missing = self._open_lists - len(connection.scalars(is_open.limit(self._open_lists)).all())
+            # First the newest list, then how many are open: a rival's lists in between make fewer of ours, never more.
             newest = select(_lists.c.list_id).where(_lists.c.list_id > 0).order_by(_lists.c.list_id.desc()).limit(1)
             last = connection.scalar(newest) or 0
+            is_open = select(_lists.c.list_id).where(_lists.c.state == fixed(ListState.OPEN))
+            missing = self._open_lists - len(connection.scalars(is_open.limit(self._open_lists)).all())
             for list_id in range(last + 1, last + 1 + missing):
                 insert_new(
                     connection,

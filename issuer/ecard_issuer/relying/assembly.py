@@ -19,6 +19,7 @@ from ecard_issuer.keyring import KeyRing
 from ecard_issuer.ports import Register
 from ecard_issuer.relying.desk import AccessData, CardPins, RelyingDesk
 from ecard_issuer.relying.office import ServiceOffice
+from ecard_issuer.relying.own_trust import OwnTrust
 from ecard_issuer.relying.presence import Presence
 from ecard_issuer.relying.qualification import ConfirmationData, Qualification
 from ecard_issuer.relying.records import RelyingStore
@@ -64,7 +65,7 @@ def assemble_relying(
     store, account_store = SqlRelying(engine), SqlAccounts(engine)
     services = ServiceOffice(store, approvals)
     accounts = Accounts(account_store, register, cards, rules, approvals)
-    presence = Presence(register, keys.identity, keys.trust, policy_of)
+    presence = Presence(register, keys.identity, OwnTrust(keys), policy_of)
     desk = RelyingDesk(services, store, cards, presence, accounts, rules, level_of=level_of, pins=pins)
     qualification = Qualification(desk, services, store, cards.people, signing, keys, keys.identity)
     sections = (AccessData(store), ConfirmationData(store), AccountData(account_store, register))

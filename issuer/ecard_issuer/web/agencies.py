@@ -44,9 +44,7 @@ def agencies_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
                 raise
             except EcardError as error:  # nothing is kept of it: it may be sent again, put right
                 unreadable[sent.row] = RowOutcome(sent.row, error.code)
-        now = issuer.clock()
-        policy = issuer.applications.policy_of(body.rows[0].region, now)
-        told = batches.submit(body.batch_id, rows, caller.name, policy, now) if rows else ()
+        told = batches.submit(body.batch_id, rows, caller.name, issuer.clock()) if rows else ()
         outcomes = unreadable | {outcome.row: outcome for outcome in told}
         answers = [outcome_answer(outcomes[sent.row]) for sent in body.rows]
         return JSONResponse({"batch_id": body.batch_id, "rows": answers})

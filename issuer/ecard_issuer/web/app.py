@@ -22,9 +22,10 @@ from ecard_issuer.web.intake import SET_MEDIA_TYPE, intake_router
 from ecard_issuer.web.keys import keys_router
 from ecard_issuer.web.levels import holder_cards_router, levels_router
 from ecard_issuer.web.life import life_router
-from ecard_issuer.web.mandates import FILES, mandates_router
+from ecard_issuer.web.mandates import LARGER_BODIES, mandates_router
 from ecard_issuer.web.partners import partner_streams_router, webhooks_router
-from ecard_issuer.web.pins import passwords_router, pins_router
+from ecard_issuer.web.passwords import passwords_router
+from ecard_issuer.web.pins import pins_router
 from ecard_issuer.web.policies import policies_router
 from ecard_issuer.web.privacy import privacy_router
 from ecard_issuer.web.programme import programme_router
@@ -66,8 +67,13 @@ def create_app(
 ) -> FastAPI:
     """The application over `issuer`, which the caller (or `lifespan`) starts and stops."""
     known = authenticate or authenticator(issuer.operators)
-    app = new_api("e-card issuer", _ABOUT, larger=FILES, lifespan=lifespan)
-    app = new_api("e-card issuer", _ABOUT, lifespan=lifespan, media_types=("application/json", SET_MEDIA_TYPE))
+    app = new_api(
+        "e-card issuer",
+        _ABOUT,
+        media_types=("application/json", SET_MEDIA_TYPE),
+        larger=LARGER_BODIES,
+        lifespan=lifespan,
+    )
     for router in (
         cards_router(issuer, known),
         applying_router(issuer, known),

@@ -128,7 +128,7 @@ def enrolments_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
                 404: "enrolment_unknown card_unknown",
                 409: "enrolment_already_used chip_key_differs chip_key_taken",
                 422: "chip_answer_wrong chip_answer_replayed chip_not_as_registered chip_proof_missing"
-                " chip_proof_too_weak enrolment_expired card_not_issuable",
+                " chip_proof_too_weak too_many_cards_elsewhere enrolment_expired card_not_issuable",
             },
         ),
         openapi_extra=needs(Role.OPERATOR),

@@ -15,8 +15,8 @@ from ecard_issuer.web.holder_models import (
     HolderCardsAnswer,
     LevelAnswer,
     OpenLevel,
-    ShowEcard,
 )
+from ecard_issuer.web.secret_models import ShowEcard
 from ecard_verifier.callers import Caller, Role
 from ecard_verifier.web.auth import Authenticate, require_role
 from ecard_verifier.web.base import needs, problems

@@ -19,8 +19,11 @@ from ecard_verifier.web.auth import Authenticate, require_role
 from ecard_verifier.web.base import needs, problems
 
 MandateId = Annotated[str, Path(pattern="^[0-9a-f]{1,64}$", description="The `mandate_id`.")]
-#: Paths whose bodies are larger than others: a file in Base64, and what is around it.
-FILES: Final = {"/v1/(applications|mandates)/[0-9a-f]{1,64}/documents": MAX_COPY * 4 // 3 + 4096}
+#: Paths whose bodies are larger than others: a file in Base64 and what is around it, a piece of a batch.
+LARGER_BODIES: Final = {
+    "/v1/(applications|mandates)/[0-9a-f]{1,64}/documents": MAX_COPY * 4 // 3 + 4096,
+    "/v1/agency-batches": 256 << 10,
+}
 
 _POSTS: Final = (400, 401, 403, 404, 409, 413, 415, 422, 503)
 _PERSON: Final = "bad_id_number bad_document_number bad_country id_number_needed id_number_differs bad_name"

@@ -51,7 +51,8 @@ _CHECKING: Final = {
     422: "relying_service_not_yet relying_service_ended line_not_served business_type_not_permitted"
     " claim_not_permitted card_of_other_authority service_region_differs level_too_low pin_needed"
     " enrolment_not_proven enrolment_expired unreadable_code unknown_credential bad_signature bad_holder_signature"
-    " code_expired wrong_audience expired suspended ended assurance_too_low replayed",
+    " code_expired wrong_audience expired suspended ended assurance_too_low replayed"
+    " mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed",
     503: "pin_unavailable",
 }
 

@@ -12,7 +12,7 @@ import pytest
 
 from ecard_card.errors import Conflict, EcardError, InvalidInput, NotFound
 from ecard_issuer.assembly import build
-from ecard_issuer.cli import bundle, card, key, operator, serve
+from ecard_issuer.cli import bundle, card, key, life, operator, serve
 from ecard_issuer.config import load
 from ecard_keys.trust.root import read_root
 from tests.issuer.service import ORIGIN, Service, open_service
@@ -33,6 +33,8 @@ class Terminal:
         commands = parser.add_subparsers(required=True)
         for module in COMMANDS:
             module.register(commands)
+        life.register_loss(commands)
+        life.register_replacement(commands)
         key.register(commands.add_parser("key").add_subparsers(required=True))
         if stdin is not None:
             self._monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(stdin)))
@@ -93,6 +95,30 @@ def test_what_is_typed_wrong_is_an_error_without_the_data(ecard: Terminal, bodie
         ecard("card", "show", "ab" * 16)
     with pytest.raises(InvalidInput, match="bad_card_event"):
         ecard("card", "change", "ab" * 16, "lock", "--occurred-at", "noon")
+
+
+def test_a_loss_a_replacement_and_an_end_from_documents(ecard: Terminal, bodies: Service) -> None:
+    holder = bodies.card_body(1)["holder"]
+    ref = ecard("card", "add", "-", stdin=bodies.card_body(1))["card_ref"]
+    loss = ecard("loss", "report", "-", stdin={"request_id": "1", "holder": holder, "kind": "temporary"})
+    assert (loss["card_ref"], loss["status"], loss["touched"]["bank_account"]) == (ref, 4, False)
+    assert ecard("loss", "show", loss["case_id"])["state"] == "open"
+    with pytest.raises(NotFound, match="case_unknown"):
+        ecard("replacement", "show", loss["case_id"])
+    assert ecard("loss", "release", "-", stdin={"request_id": "2", "card_ref": ref})["status"] == 1
+    order = {"request_id": "3", "card_ref": ref, "reason": "damage"}
+    gone = ecard("replacement", "order", "-", stdin=order)["case_id"]
+    assert ecard("replacement", "withdraw", gone)["state"] == "withdrawn"
+    case = ecard("replacement", "order", "-", stdin=order | {"request_id": "4"})["case_id"]
+    new = ecard("card", "add", "-", stdin=bodies.card_body(2) | {"holder": holder})["card_ref"]
+    assert ecard("replacement", "made", case, new)["state"] == "made"
+    assert ecard("replacement", "ready", case)["state"] == "ready"
+    assert ecard("replacement", "collected", case)["status"] == 1
+    assert ecard("replacement", "show", case)["new_card_ref"] == new
+    assert ecard("card", "review", "--region", "000000")["looked_at"] == 2
+    assert ecard("card", "review") == {"looked_at": 0}
+    death = {"request_id": "5", "card_ref": new, "cause": "death", "proof": "certificate 1"}
+    assert ecard("card", "cancel", "-", stdin=death)["ecard_status"] == "invalid"
 
 
 def test_a_key_is_made_promoted_and_listed(ecard: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from ecard_card.acting import Act, Acting, Ground
-from ecard_card.age import comes_of_age
 from ecard_card.china import CHINA
 from ecard_card.errors import CheckFailed, Conflict, EcardError, InvalidInput, NotAllowed, NotFound, RuleViolation
 from ecard_card.region_policy import FamilyRules, RegionPolicy
@@ -247,17 +246,3 @@ def test_every_showing_is_recorded_for_both_and_once(service: Service, home: Hou
     home.family.end(mother.id_number, link.link_id, home.now)
     with pytest.raises(EcardError, match="family_not_permitted"):
         home.family.record_shown(link, "s-3", APP, home.now)
-
-
-@pytest.mark.parametrize(
-    ("born", "day"),
-    [
-        (date(2010, 12, 1), date(2026, 12, 1)),
-        (date(2012, 2, 29), date(2028, 2, 29)),
-        (date(2011, 2, 28), date(2027, 2, 28)),
-    ],
-)
-def test_a_birthday_begins_at_midnight_in_china(born: date, day: date) -> None:
-    at = comes_of_age(born, 16)
-    assert (at.date(), at.utcoffset(), at.hour) == (day, timedelta(hours=8), 0)
-    assert comes_of_age(date(2012, 2, 29), 17).date() == date(2029, 2, 28)

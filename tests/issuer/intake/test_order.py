@@ -51,6 +51,7 @@ def test_any_order_and_repetition_ends_as_the_order_itself_or_is_shown(service: 
     system, serial = CardSystem(name=f"system {next(_SERIALS)}"), next(_SERIALS)
     card_ref, source = add_card(service, serial), system.source()
     intake, register = service.issuer.intake, service.issuer.register
+    intake.sources.put(source, "admin", START)
     tokens = [
         system.changed(START, serial, change, n + 1, toe=int((START - timedelta(hours=9 - n)).timestamp()))
         for n, change in enumerate(history)

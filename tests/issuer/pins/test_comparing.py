@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Event
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from ecard_card.errors import CheckFailed, Conflict, NotAllowed, Unavailable
 from ecard_issuer.pins.comparing import Comparing, GuessLimits
 from ecard_issuer.pins.hashing import HashCost, SecretHash
-from ecard_issuer.pins.secret import Purpose, Secret, SecretAct, SecretEvent
+from ecard_issuer.pins.secret import Purpose, Secret, SecretAct, SecretEvent, SecretRow
 from ecard_issuer.pins.slots import Slots
 from ecard_issuer.pins.sql import SqlGuesses, SqlSecrets
 from tests.contracts.register_world import NOW, ref, refused
@@ -116,3 +116,30 @@ def test_who_waits_too_long_for_a_core_is_sent_away() -> None:
         pytest.fail("two at once")
     with slots.slot():
         pass  # and everything was given back
+
+
+class Failing(SqlSecrets):
+    """A register whose primary is lost in the moment of the commit: the try may or may not be written."""
+
+    def take_try(self, purpose: Purpose, subject: str, limit: int, now: datetime) -> SecretRow | None:
+        super().take_try(purpose, subject, limit, now)
+        raise Unavailable("outcome_unknown", "the connection failed while committing")
+
+
+class FailingGuesses(SqlGuesses):
+    def add(self, caller: str, now: datetime) -> int:
+        raise Unavailable("register_unavailable", "the database did not answer")
+
+
+def test_what_is_not_known_to_be_written_down_is_not_compared_or_not_told(
+    service: Service, store: SqlSecrets, guesses: SqlGuesses
+) -> None:
+    engine, card, hashing = service.issuer.engine, ref(), CountingHash()
+    with refused(Unavailable, "outcome_unknown"):
+        comparing(Failing(engine), guesses, hashing).compare(PIN, card, INITIAL, DESK, limit=3, now=NOW)
+    assert hashing.comparisons == 0
+    with refused(Unavailable, "register_unavailable"):  # and not `pin_wrong`
+        comparing(store, FailingGuesses(engine), hashing).compare(PIN, card, WRONG, DESK, limit=3, now=NOW)
+    row = store.find(PIN, card)
+    assert row is not None
+    assert row.tries == 2

@@ -8,6 +8,7 @@ from ecard_card.errors import CheckFailed, Conflict, NotAllowed, NotFound, RuleV
 from ecard_card.status import CardChange
 from ecard_issuer.holder_services import HolderServices
 from ecard_issuer.levels.business import BusinessType
+from ecard_issuer.pins.secret import Secret
 from ecard_verifier.callers import Caller, Role
 from tests.contracts.register_world import refused
 from tests.issuer.holding import APP, DESK, HOSPITAL, card_of, change, ecard_of
@@ -83,6 +84,19 @@ def test_what_is_not_typed_beside_is_not_looked_up(service: Service, own: Holder
     own.pins.change(held.card_ref, INITIAL, FIRST, DESK, now)
     own.passwords.set(held.ecard_id, FIRST, APP, now)
     assert own.pins.state(held.card_ref, now).tries_left == 3
+
+
+def test_a_birthday_asked_for_by_choosing_passwords_is_a_guess(service: Service, own: HolderServices) -> None:
+    held, now, prober = ecard_of(service), service.clock(), Caller("prober", Role.DESK)
+    birthday = Secret(f"{held.id_number.birth_date:%y%m%d}")
+    for _ in range(100):
+        with refused(RuleViolation, "secret_from_id_number"):
+            own.passwords.set(held.ecard_id, birthday, prober, now)
+    with refused(NotAllowed, "secret_guesses_used_up"):
+        own.passwords.set(held.ecard_id, birthday, prober, now)
+    with refused(NotAllowed, "secret_guesses_used_up"):
+        own.passwords.reset(held.ecard_id, held.id_number, FIRST, prober, now)
+    own.passwords.set(held.ecard_id, FIRST, APP, now)
 
 
 def test_the_password_stays_with_the_ecard_and_ends_with_it(service: Service, own: HolderServices) -> None:

@@ -15,6 +15,8 @@ from ecard_issuer.card_effect import strict_everywhere
 from ecard_issuer.holder_services import HolderServices, holder_services
 from ecard_issuer.levels.business import BusinessType
 from ecard_issuer.pins.secret import Secret
+from ecard_issuer.pins.sql import SqlGuesses
+from ecard_verifier.callers import Caller, Role
 from tests.contracts.register_world import refused
 from tests.issuer.holding import APP, DESK, HOSPITAL, PlainPepper, card_of, change, ecard_of, number_of
 from tests.issuer.pins.typed import FIRST, INITIAL, SECOND, WRONG
@@ -48,12 +50,14 @@ def test_a_pin_must_be_a_new_one_and_no_weak_one(service: Service, own: HolderSe
         own.pins.change(card.card_ref, FIRST, INITIAL, DESK, now)
     with refused(RuleViolation, "secret_unchanged"):
         own.pins.change(card.card_ref, FIRST, FIRST, DESK, now)
+    assert own.pins.state(card.card_ref, now).tries_left == 3
     with refused(RuleViolation, "secret_from_id_number"):
-        own.pins.change(card.card_ref, FIRST, own_birthday(card.id_number), DESK, now)
-    assert own.pins.state(card.card_ref, now).tries_left == 3  # none of it was compared
+        own.pins.change(card.card_ref, FIRST, birthday(card.id_number), DESK, now)
+    with refused(CheckFailed, "pin_wrong"):  # who does not know the PIN learns no birthday
+        own.pins.change(card.card_ref, WRONG, birthday(card.id_number), DESK, now)
 
 
-def own_birthday(number: IdNumber) -> Secret:
+def birthday(number: IdNumber) -> Secret:
     return Secret(f"{number.birth_date:%y%m%d}")
 
 
@@ -69,7 +73,8 @@ def test_three_wrong_ones_lock_and_a_desk_unlocks(service: Service, own: HolderS
     with refused(RuleViolation, "pin_locked"):
         own.pins.change(card.card_ref, INITIAL, FIRST, DESK, now)
     with refused(NotAllowed, "document_of_other_person"):
-        own.pins.unlock(card.card_ref, number_of(date(1980, 3, 4)), DESK, now)
+        own.pins.unlock(card.card_ref, number_of(date(1980, 3, 4)), Caller("prober", Role.DESK), now)
+    assert SqlGuesses(service.issuer.engine).wrong("prober", now) == 1
     done = own.pins.unlock(card.card_ref, card.id_number, DESK, now, event_id="u-1")
     assert own.pins.unlock(card.card_ref, card.id_number, DESK, now, event_id="u-1") == done
     state = own.pins.verify(card.card_ref, INITIAL, QUERY, HOSPITAL, now)

@@ -8,11 +8,16 @@ from hypothesis import strategies as st
 
 from ecard_card.card import IdNumber
 from ecard_card.errors import InvalidInput, RuleViolation
-from ecard_issuer.pins.rules import require_choosable
+from ecard_issuer.pins.rules import require_impersonal, require_strong
 from ecard_issuer.pins.secret import Secret
 from tests.contracts.register_world import refused
 
 BORN_1990_01_05 = IdNumber("000000199001050714")
+
+
+def require_choosable(secret: Secret, number: IdNumber) -> None:
+    require_strong(secret)
+    require_impersonal(secret, number)
 
 
 @pytest.mark.parametrize(

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
-from ecard_card.acting import IN_PERSON
+from ecard_card.acting import IN_PERSON, Ground
 from ecard_card.card import Card, CardNumber
 from ecard_card.errors import ApprovalNeeded, Conflict, InvalidInput, NotFound, RuleViolation
 from ecard_card.status import CardChange, CardStatus, EcardStatus
 from ecard_issuer.approvals import Approvals
 from ecard_issuer.chip.simulator import synthetic
 from ecard_issuer.privacy.erasure import Erasing, Repeated
-from ecard_issuer.privacy.sql import SqlErasures
-from ecard_issuer.privacy.values import ErasureGround, ErasureRow, key_mark
+from ecard_issuer.privacy.inventory import INVENTORY, Kept
+from ecard_issuer.privacy.sql import SqlErasures, SqlExports
+from ecard_issuer.privacy.values import ErasureGround, ErasureRow, ExportRow, key_mark
+from ecard_issuer.register import SqlRegister
 from ecard_issuer.rows import HolderRow
 from ecard_issuer.web.models import NewCard
 from ecard_keys.protect import FileProtector
 from ecard_verifier.feed import FIRST, STREAM, digest_of_token, verify_event
 from tests.contracts.register_race import race
-from tests.contracts.register_world import refused
+from tests.contracts.register_world import World, refused
 from tests.issuer.privacy.lives import Lives, dump_of, opened_by, tables_of
 from tests.issuer.service import START
 from tests.postgres import PostgresServer
@@ -229,6 +234,54 @@ def test_a_card_entered_in_the_moment_of_an_erasure_is_never_under_a_destroyed_k
     lives.close()
 
 
+@pytest.mark.parametrize("kind", ENGINES)
+def test_what_names_a_person_is_moved_or_goes_as_the_inventory_says(kind: str, request: pytest.FixtureRequest) -> None:
+    engine: Engine = request.getfixturevalue(f"{kind}_engine")
+    register, exports = SqlRegister(engine), SqlExports(engine)
+    for goes, former, tombstone in ((False, "aa" * 16, "cc" * 16), (True, "bb" * 16, "dd" * 16)):
+        holder = register.add_holder(HolderRow(former, b"wrapped" + former.encode(), b"sealed"))
+        exports.record(ExportRow(former, "x-1", former, Ground.OWN, None, START))
+        exports.record(ExportRow("ee" * 16, f"x-{former}", former, Ground.OWN, None, START))
+        inventory = {**INVENTORY, "subject_export": Kept("exports", goes=goes)}
+        # As if callers were people: a table may name two of them.
+        erasures = SqlErasures(engine, inventory, {"holder_ref", "caller"})
+        erasures.erase(holder, tombstone, ErasureRow(f"e-{former}", ErasureGround.DEATH, "file", "anna", START))
+        assert exports.of(former) == ()
+        moved = exports.of(tombstone)
+        others = [row for row in exports.of("ee" * 16) if row.export_id == f"x-{former}"]
+        assert [(row.export_id, row.caller) for row in moved] == ([] if goes else [("x-1", tombstone)])
+        assert [row.caller for row in others] == ([] if goes else [tombstone])
+
+
+@pytest.mark.postgres
+def test_an_erasure_waits_for_a_card_that_is_being_entered(postgres_engine: Engine) -> None:
+    """Held at the worst moment: the person was found, and their card is about to be stored under their key."""
+    register = SqlRegister(postgres_engine)
+    holder = register.add_holder(HolderRow("ab" * 16, b"wrapped", b"sealed"))
+    row = ErasureRow("e-1", ErasureGround.DEATH, "file", "anna", START)
+    ended: list[str] = []
+
+    def erase() -> None:
+        try:
+            SqlErasures(postgres_engine).erase(holder, "cd" * 16, row)
+            ended.append("erased")
+        except RuleViolation as refusal:
+            ended.append(refusal.code)
+
+    eraser = Thread(target=erase)
+
+    @event.listens_for(postgres_engine, "before_cursor_execute")
+    def hold(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if statement.startswith("INSERT INTO card ") and not eraser.ident:
+            eraser.start()
+            eraser.join(1)
+
+    World(register).card(holder=holder)
+    eraser.join(10)
+    assert ended == ["erasure_card_live"]
+    assert register.find_holder(holder.holder_ref) == holder
+
+
 def test_a_destroyed_key_does_not_come_back_by_a_row_read_before(local: Lives) -> None:
     holder = local.issuer.people.enter(_card(local, 1).holder)
     local.erase(1)
@@ -293,6 +346,22 @@ def test_sqlite_keeps_nothing_of_a_row_among_many(local: Lives) -> None:
     assert holder_of(local, 206).sealed in dump
     assert not [secret for secret in secrets if secret in dump]
     assert local.issuer.privacy.erasures.scrub(whole=True)
+
+
+def test_a_reader_delays_the_scrubbing_and_not_the_erasure(local: Lives) -> None:
+    holder = local.issuer.people.enter(_card(local, 1).holder)
+    file = local.engine.url.database or ""
+    with closing(sqlite3.connect(file, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM holder").fetchone() == (1,)
+        done = local.erase(1)
+        assert (done.applied, done.scrubbed) == (True, False)
+        assert local.issuer.people.find(local.id_number(1)) is None
+        assert holder.wrapped_data_key in dump_of(local.engine)
+        assert local.issuer.privacy.erasures.scrub(whole=True) is False
+    again = local.erase(1)
+    assert (again.applied, again.scrubbed) == (False, True)
+    assert holder.wrapped_data_key not in dump_of(local.engine)
 
 
 @pytest.mark.postgres

@@ -131,6 +131,27 @@ def without_kind(content: bytes) -> dict[str, str]:
     return {name: value for name, value in file("", content).items() if name != "kind"}
 
 
+def test_a_mandate_is_in_the_export_of_both_people(scene: Scene) -> None:
+    desk, holder = scene.caller(Role.DESK), scene.person()
+    body = written(scene, holder)
+    given = post(desk, "/v1/mandates", body, 201)["mandate_id"]
+    post(desk, f"/v1/mandates/{given}/documents", without_kind(SCAN))
+    post(desk, "/v1/people/life", {"id_number": holder["document"]["number"], "life": "normal", "since": "2026-11-01"})
+    exports = []
+    for who in (holder, body["agent"]):
+        person = scene.service.issuer.people.find(IdNumber(who["document"]["number"]))
+        assert person is not None
+        seal = scene.service.issuer.people.seal_of(person)
+        sections = {item.section: item for item in scene.service.issuer.applications.subject_data}
+        exports.append(sections["mandates"].of_holder(person, seal))
+    (gave, life), (had,) = exports
+    assert (gave["given"], gave["mandate_id"], had["given"], had["mandate_id"]) == (True, given, False, given)
+    assert gave["proof"]["reference"] == "委托书 2026-11-20"  # type: ignore[index]
+    assert gave["document"] == {"media_type": "image/jpeg", "content": file("", SCAN)["content"]}
+    assert "proof" not in had
+    assert life == {"life": "normal", "since": "2026-11-01"}
+
+
 def test_an_agent_never_activates_the_bank_account(scene: Scene) -> None:
     desk, holder = scene.caller(Role.DESK), scene.person()
     everything = written(scene, holder, acts=[act.value for act in Act])
@@ -240,6 +261,19 @@ def test_an_agency_applies_for_people_who_consented(scene: Scene, kind: str) -> 
     approved(desk, identity)
     by_agency = acting(accepted["mandate_id"], "agency")
     assert scene.collected(desk, identity, by_agency)["state"] == "collected"
+
+
+def test_a_whole_piece_fits_into_one_request(scene: Scene) -> None:
+    agency = scene.caller(Role.AGENCY)
+    long = {"form": "written", "reference": "同意书" * 100, "given_at": "2026-11-20T00:00:00Z"}
+    rows = [row(scene, number, consent=long) for number in range(1, 201)]
+    answer = post(agency, "/v1/agency-batches", {"batch_id": "large", "rows": rows})
+    assert {item["outcome"] for item in answer["rows"]} == {"accepted"}
+    page = agency.get("/v1/agency-batches/large").json()
+    assert (len(page["rows"]), page["next"], page["counts"]) == (200, 200, {"accepted": 200})
+    assert agency.get("/v1/agency-batches/large", params={"after": 200}).json()["rows"] == []
+    too_many = {"batch_id": "large", "rows": [*rows, row(scene, 201)]}
+    assert refusal(agency, "/v1/agency-batches", too_many) == "invalid_request"
 
 
 def test_a_consent_is_withdrawn(scene: Scene) -> None:

@@ -210,6 +210,22 @@ def test_a_foreign_event_is_not_applied_by_trying_it_again(service: Service, ope
     assert status(service, card_ref) == 1
 
 
+def test_an_event_from_the_future_waits_for_its_time(
+    service: Service, system: CardSystem, source: TestClient, operator: TestClient
+) -> None:
+    card_ref, now = add_card(service, 15), service.clock()
+    ahead = int(now.timestamp()) + 3600
+    assert push(source, system.changed(now, 15, "report_loss", 1, toe=ahead)).status_code == 202
+    (row,) = shown(operator)
+    assert row["code"] == "card_event_from_future"
+    service.issuer.intake.upkeep(service.clock.advance(120))
+    assert status(service, card_ref) == 1
+    (again,) = shown(operator)
+    assert (again["tries"], again["next_try_at"] > row["next_try_at"]) == (1, True)
+    service.issuer.intake.upkeep(service.clock.advance(3600))
+    assert (status(service, card_ref), shown(operator)) == (2, [])
+
+
 def test_a_replacement_waits_for_the_new_card_and_moves_the_ecard_when_it_comes(
     service: Service, system: CardSystem, source: TestClient, operator: TestClient
 ) -> None:

@@ -21,6 +21,7 @@ from ecard_card.acting import Channel
 from ecard_card.jose import b64url_decode
 from ecard_card.region_policy import STRICT, LossEnd, LossRules, RegionPolicy, ReplacementRules
 from ecard_card.status import CardStatus, Effect
+from ecard_issuer.life.subject import CardBusiness
 from ecard_issuer.web.app import create_app
 from ecard_keys.trust.root import root_from_json
 from ecard_sdk.device import DeviceKey
@@ -499,6 +500,36 @@ def test_lines_42_44_emigration_and_end_of_business(town: Town, line: int, cause
     assert ask(town[Role.DESK], "cancellations", body)["also"] == []
     assert phone.verdict() == ("invalid", "ended")
     assert town.shown(other)["status"] == 1
+
+
+def test_line_55_a_further_ecard_only_within_what_the_region_permits_of_cards_elsewhere(town: Town) -> None:
+    holder = town.holder(1)
+    town.card(1)
+    code = town.body(2)["identification_code"]
+    elsewhere = town.card(2, holder, identification_code="410100" + code[6:])
+    town.policies.everywhere = RegionPolicy(cards_elsewhere=0)
+    opened = post(town.operator, "/v1/enrolments", {"terminal_id": "desk-1"}, 201)
+    evidence = town.service.evidence(town.base + 1, bytes.fromhex(opened["challenge"]))
+    path = f"enrolments/{opened['enrolment_id']}/evidence"
+    assert refusal(town.operator, path, evidence) == (422, "too_many_cards_elsewhere")
+    cancelled = {"request_id": "1", "card_ref": elsewhere, "cause": "end_of_business"}
+    ask(town[Role.DESK], "cancellations", cancelled)
+    post(town.operator, f"/v1/{path}", evidence)
+
+
+def test_a_person_reads_what_was_done_with_their_cards(town: Town) -> None:
+    card_ref, _ = town.issued(1)
+    ask(town[Role.DESK], "losses", {"request_id": "1", "card_ref": card_ref})
+    ask(town[Role.DESK], "cancellations", {"request_id": "2", "card_ref": card_ref, **DEATH})
+    issuer = town.service.issuer
+    holder = issuer.people.get(issuer.register.get_card(card_ref).holder_ref)
+    section = CardBusiness(issuer.register, issuer.life.office.cases)
+    (card,) = section.of_holder(holder, issuer.people.seal_of(holder))
+    cases: Any = card["cases"]
+    told = {case["kind"]: case["details"] for case in cases}  # both in one moment of this clock
+    assert told == {"loss": {}, "cancellation": {"proof": DEATH["proof"]}}
+    events: Any = card["events"]
+    assert [event["change"] for event in events] == ["report_temporary_loss", "cancel"]
 
 
 def test_a_death_ends_an_ecard_that_waits_for_a_new_card(town: Town) -> None:

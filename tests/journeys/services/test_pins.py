@@ -16,6 +16,7 @@ from ecard_issuer.pins.hashing import SecretHash
 from ecard_issuer.register import tables
 from ecard_issuer.register.engine import reading
 from ecard_issuer.web import holder_models as models
+from ecard_issuer.web import secret_models
 from ecard_verifier.callers import Role
 from tests.issuer.holding import Held, card_of, ecard_of
 from tests.issuer.service import Service
@@ -221,9 +222,9 @@ def test_a_body_shows_nothing_in_its_repr(service: Service) -> None:
     number, digits = held.id_number.text, CANARIES[0]
     consent = {"text": "c", "ecard_password": digits, "document_number": number}
     said: list[tuple[type[BaseModel], dict[str, Any]]] = [
-        (models.VerifyPin, typed(held, digits)),
-        (models.ResetPin, {"card_ref": held.card_ref, "document_number": number, "new_pin": digits}),
-        (models.SetPassword, {"ecard_id": "ab", "password": digits, "card_pin": digits}),
+        (secret_models.VerifyPin, typed(held, digits)),
+        (secret_models.ResetPin, {"card_ref": held.card_ref, "document_number": number, "new_pin": digits}),
+        (secret_models.SetPassword, {"ecard_id": "ab", "password": digits, "card_pin": digits}),
         (models.OpenLevel, {"ecard_id": "ab", "password": digits, "consent": "c"}),
         (models.FindHolderCards, {"id_number": number}),
         (models.EndLink, {"id_number": number}),

@@ -8,7 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from ecard_card.status import CardStatus
+from ecard_issuer.register import tables
 from ecard_issuer.relying.catalogue import Entry, catalogue
 from ecard_issuer.relying.claims import ACCOUNT_CLAIMS, Claim, mask_name, mask_tail
 from ecard_verifier.callers import Role
@@ -287,3 +290,27 @@ def test_a_service_that_makes_no_sense_is_refused(town: Town) -> None:
             "starts_at": "2026-01-01T00:00:00Z",
         }
         assert town.call("PUT", "/v1/relying/odd", body | said, status=400)["code"] == code
+
+
+def test_what_a_stolen_key_signed_opens_nothing_even_before_a_list_says_so(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_town(tmp_path_factory.mktemp("stolen")) as town:
+        town.relying("jobs")
+        person = town.person()
+        assert town.check("jobs", code=town.code(person))["status"] == "valid"
+        keys = town.call("GET", "/v1/keys")["keys"]
+        (kid,) = [key["kid"] for key in keys if key["purpose"] == "credential" and key["state"] == "active"]
+        monkeypatch.setattr(town.service.issuer.keys, "publish", lambda now: False)  # the roots are elsewhere
+        town.call("POST", f"/v1/keys/{kid}/compromise", {"cut_off": None})
+        assert town.check("jobs", 422, code=town.code(person))["code"] == "key_compromised"
+
+
+def test_the_cards_own_row_is_asked_too(town: Town) -> None:
+    """A list that is behind its card, by whatever fault, opens nothing."""
+    town.relying("two-looks")
+    holder = town.person()
+    with town.service.issuer.engine.begin() as connection:
+        lost = update(tables.card).where(tables.card.c.card_ref == holder.card_ref).values(status=CardStatus.LOST)
+        connection.execute(lost)
+    assert town.check("two-looks", 422, code=town.code(holder))["code"] == "suspended"

@@ -22,6 +22,8 @@ from ecard_verifier.web.problems import problem, request_id
 
 MAX_BODY: Final = 64 << 10
 NO_PATHS: Final[Mapping[str, int]] = MappingProxyType({})
+#: How many bodies beyond the usual limit are held at once: they are read before anybody knows whose they are.
+MOST_LARGE: Final = 64
 MAX_WAIT: Final = 20.0  # seconds for a whole body, read or thrown away
 _MAX_DRAIN: Final = 16 << 20
 LOGGER: Final = logging.getLogger("ecard.web")
@@ -75,7 +77,9 @@ class Guard:
 
 class BodyLimit:
     """Reads a body of at most `limit` bytes, within `patience` seconds, before anything else sees it; else 413 or 408.
-    `larger` names the paths, as patterns of the whole path, that take more: those of files.
+
+    `larger` names the paths, as patterns of the whole path, that take more: those of files. Of such bodies `MOST_LARGE`
+    are held at once, and beyond that the answer is 503.
 
     415 for a foreign media type, and 422 for JSON that two readers may read in two ways: members named twice, another
     encoding than UTF-8, NaN. What stops the server meanwhile is 503: nothing was done yet.
@@ -91,6 +95,7 @@ class BodyLimit:
     ) -> None:
         self._app, self._limit, self._media_types, self._patience = app, limit, media_types, patience
         self._larger = [(re.compile(pattern), most) for pattern, most in larger.items()]
+        self._large = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope) if scope["type"] == "http" else {}
@@ -102,6 +107,21 @@ class BodyLimit:
         if length.isdigit() and (len(length) > 18 or int(length) > limit):
             await self._too_large(scope, receive, send)
             return
+        if limit == self._limit or ("transfer-encoding" not in headers and int(length) <= self._limit):
+            await self._bounded(scope, receive, send, headers, limit)
+            return
+        if self._large >= MOST_LARGE:
+            await problem(scope, 503, "service_unavailable", headers=_CLOSE)(scope, receive, send)
+            return
+        self._large += 1
+        try:
+            await self._bounded(scope, receive, send, headers, limit)
+        finally:
+            self._large -= 1
+
+    async def _bounded(
+        self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str], limit: int
+    ) -> None:
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type not in self._media_types:
             await problem(scope, 415, "unsupported_media_type")(scope, receive, send)
