@@ -280,7 +280,7 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
     people = People(register, protector)
     cards = CardDesk(register, people, lambda card_ref, moment: intake.card_arrived(card_ref, moment))
     lifecycle = LifeCycle(register, wake.ring)
-    intake = open_intake(engine, register, cards, lifecycle, approvals, protector, clock, wake.ring)
+    intake = open_intake(engine, register, cards, lifecycle, approvals, protector, clock, wake.ring, policy_of)
     minimum = ChipAssurance.from_label(settings.minimum_chip_proof)
     profile = Profile(
         issuer=identity.issuer,
@@ -295,7 +295,7 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
         engine, register, cards, lifecycle, regions=identity.regions, policy_of=policy_of
     )
     policy_changes = outside.policy_changes or book.changed_between
-    life = open_life(engine, register, cards, acting, policy_of, policy_changes, wake.ring)
+    life = open_life(engine, register, cards, acting, applications.lives, policy_of, policy_changes, wake.ring)
     pepper = FilePepper(file.file)
     holders = holder_services(settings, engine, register, people, pepper, rules=acting, policy_of=policy_of)
     relying = assemble_relying(

@@ -69,7 +69,9 @@ class Ecards:
     def _of(self, card: CardRow, binding: BindingRow | None, now: datetime) -> Ecard | None:
         policy = self._policy_of(card.region, now)
         effect = card_effect(card, policy, now)
-        if binding is None or binding.state is BindingState.RESERVED or effect is EcardStatus.INVALID:
+        # One whose card is cancelled while a new one is being made has not ended: it waits, and goes on with that.
+        ended = effect is EcardStatus.INVALID and not card.replacing
+        if binding is None or binding.state is BindingState.RESERVED or ended:
             return None
         usable = binding.state is BindingState.LIVE and effect is EcardStatus.VALID
         return Ecard(binding.ecard_id, card, policy, usable)

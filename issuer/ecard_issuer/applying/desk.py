@@ -152,7 +152,7 @@ class Applying:
 
     def _require_room(self, wish: NewApplication, holder_ref: str, now: datetime) -> None:
         """That the person has no card of the region already; or, for a replacement, has the card it names."""
-        live = [card for card in self._cards_of(holder_ref) if card.status is not CardStatus.CANCELLED]
+        live = [card for card in self._cards_of(holder_ref) if _is_held(card)]
         if wish.kind in REPLACING:
             if wish.replaces not in {card.card_ref for card in live}:
                 raise RuleViolation("card_not_replaceable", "not a card of this person, or cancelled")
@@ -319,14 +319,18 @@ class Applying:
             raise RuleViolation("card_not_made", "no card was made for it yet")
         self._require_still(row, Act.COLLECT, acting, now)
         # Both are harmless when repeated, so that a stop before the step is written down loses nothing.
-        self._lifecycle.change(row.card_ref, CardChange.ENABLE, now, event_id=f"collect:{application_id}")
+        if not self._is_enabled(row.holder_ref, row.card_ref):  # else its maker said so before
+            self._lifecycle.change(row.card_ref, CardChange.ENABLE, now, event_id=f"collect:{application_id}")
         if row.replaces is not None and self._is_live(row.holder_ref, row.replaces):
             self._lifecycle.replace(row.replaces, row.card_ref, now, event_id=f"replace:{application_id}")
         return self._step(Step.COLLECT, row, by, now, acting=acting)
 
     def _is_live(self, holder_ref: str, card_ref: str) -> bool:
-        live = (card.card_ref for card in self._cards_of(holder_ref) if card.status is not CardStatus.CANCELLED)
-        return card_ref in live
+        return card_ref in {card.card_ref for card in self._cards_of(holder_ref) if _is_held(card)}
+
+    def _is_enabled(self, holder_ref: str, card_ref: str) -> bool:
+        normal = {card.card_ref for card in self._cards_of(holder_ref) if card.status is CardStatus.NORMAL}
+        return card_ref in normal
 
     def withdraw(self, application_id: str, note: str, by: str, now: datetime) -> ApplicationRow:
         """Take it back; possible until a card is being made. Raises as `review`, `InvalidInput` `bad_note`."""
@@ -380,6 +384,11 @@ class Applying:
         return self._store.move(
             Move(row.application_id, origins, target, by, now, reason, sealed_note, acting, card_ref, outlet)
         )
+
+
+def _is_held(card: CardRow) -> bool:
+    """Whether the person has the card, or a new one is being made in its place."""
+    return card.status is not CardStatus.CANCELLED or card.replacing
 
 
 def _require_in(row: ApplicationRow, origins: Collection[ApplicationState]) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from ecard_card.errors import EcardError
 from ecard_issuer.approvals import Approvals
 from ecard_issuer.card_desk import CardDesk
+from ecard_issuer.card_effect import PolicyOf
 from ecard_issuer.intake.desk import Intake
 from ecard_issuer.intake.files.card_rows import CardRows
 from ecard_issuer.intake.files.change_rows import ChangeRows
@@ -95,9 +96,10 @@ def open_intake(
     protector: Protector,
     clock: Callable[[], datetime],
     wake: Callable[[], None],
+    policy_of: PolicyOf,
 ) -> IntakeOffice:
     """The intake over the register's engine, whose schema is in place."""
-    store = SqlIntake(engine)
+    store = SqlIntake(engine, policy_of=policy_of)
     sources = Sources(store, approvals, protector)
 
     def speaks_for(source: str, region: str) -> bool:

@@ -15,11 +15,14 @@ from sqlalchemy import Column, Connection, Table, bindparam, delete, select, upd
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ecard_card.errors import EcardError
-from ecard_issuer.change_order import Past, Reported, next_event
+from ecard_card.status import ALLOWED_CHANGES, CardChange
+from ecard_issuer.change_order import Past, Reported, card_after, next_event
 from ecard_issuer.intake.ports import CheckpointOf
 from ecard_issuer.intake.sql_records import put_run
+from ecard_issuer.privacy.values import key_mark
 from ecard_issuer.register import tables
 from ecard_issuer.register.sql import Store, columns, fixed, many
+from ecard_issuer.register.sql_changes import CHANGING, status_body
 from ecard_issuer.rows import CardEventRow, CardRow, ChangeResult, HolderRow
 from ecard_issuer.states import CredentialState, OutboxKind
 
@@ -71,10 +74,13 @@ class SqlBulk(Store):
         with self._writing() as connection:
             own_key = _take_holders(connection, {holder.holder_ref: holder for _, holder, _ in batch})
             usable = [
-                (card, base) for card, holder, base in batch if own_key[card.holder_ref] == holder.wrapped_data_key
+                (card, base) for card, holder, base in batch if own_key.get(card.holder_ref) == holder.wrapped_data_key
             ]
             # In the order of keys: two batches never wait for each other, and neighbours go into one page.
-            rows = sorted((columns(card) | {"outbox_count": 0} for card, _ in usable), key=itemgetter("card_ref"))
+            rows = sorted(
+                (columns(card) | {"outbox_count": 0, "expiry_due": card.expires_on} for card, _ in usable),
+                key=itemgetter("card_ref"),
+            )
             new = _insert_new(connection, tables.card, rows, tables.card.c.card_ref)
             robbed = _take_keys(connection, [card for card, _ in usable if card.card_ref in new])
             bases = [columns(base) for _, base in usable if base and base.card_ref in new - robbed]
@@ -83,7 +89,7 @@ class SqlBulk(Store):
             outcomes: list[str] = []
             seen: set[str] = set()
             for card, holder, _ in batch:
-                if own_key[card.holder_ref] != holder.wrapped_data_key:
+                if own_key.get(card.holder_ref) != holder.wrapped_data_key:
                     outcomes.append("holder_exists")
                 elif card.card_ref not in new or card.card_ref in seen:
                     outcomes.append("card_exists")
@@ -110,7 +116,7 @@ class SqlBulk(Store):
             outcomes: list[ChangeResult | EcardError | None] = []
             for card_ref, reported in batch:
                 card = cards.get(card_ref)
-                if card is None or card_ref in told:
+                if card is None or card_ref in told or reported.change is CardChange.REPLACE:
                     outcomes.append(None)
                     continue
                 try:
@@ -119,29 +125,34 @@ class SqlBulk(Store):
                     outcomes.append(refused)
                 else:
                     outcomes.append(event if isinstance(event, ChangeResult) else ChangeResult(True, event))
-            self._record_all(connection, [item.event for item in outcomes if _applied(item)], now)  # type: ignore[union-attr]
+            applied = [item.event for item in outcomes if isinstance(item, ChangeResult) and item.applied]
+            self._record_all(connection, [(card_after(cards[event.card_ref], event), event) for event in applied], now)
             if (run := checkpoint(outcomes)) is not None:
                 put_run(connection, run)
         return tuple(outcomes)
 
-    def _record_all(self, connection: Connection, events: Sequence[CardEventRow], now: datetime) -> None:
-        """Cards, history and outbox, each in one statement for all. None of these cards has a credential."""
-        if not events:
+    def _record_all(
+        self, connection: Connection, applied: Sequence[tuple[CardRow, CardEventRow]], now: datetime
+    ) -> None:
+        """Cards as they are after their events, history and outbox, each in one statement for all. None of these cards
+        has a credential."""
+        if not applied:
             return
         cards = tables.card
         connection.execute(
             update(cards)
             .where(cards.c.card_ref == bindparam("of_card"))
             .values(
-                status=bindparam("new_status"),
-                sequence=bindparam("new_sequence"),
-                updated_at=now,
-                outbox_count=cards.c.outbox_count + 1,
+                {name: bindparam(f"new_{name}", type_=cards.c[name].type) for name in CHANGING}
+                | {"outbox_count": cards.c.outbox_count + 1}
             ),
-            [{"of_card": e.card_ref, "new_status": e.status, "new_sequence": e.sequence} for e in events],
+            [
+                {"of_card": after.card_ref} | {f"new_{name}": getattr(after, name) for name in CHANGING}
+                for after, _ in applied
+            ],
         )
-        connection.execute(tables.card_event.insert(), [columns(event) for event in events])
-        ordinals = _ordinals(connection, [event.card_ref for event in events])
+        connection.execute(tables.card_event.insert(), [columns(event) for _, event in applied])
+        ordinals = _ordinals(connection, [event.card_ref for _, event in applied])
         stamp = f"{int(now.timestamp() * 1000):012x}"
         connection.execute(
             tables.outbox.insert(),
@@ -151,23 +162,12 @@ class SqlBulk(Store):
                     "outbox_id": f"{stamp}{self._random(10).hex()}",
                     "ordinal": ordinals[event.card_ref],
                     "kind": OutboxKind.STATUS,
-                    "body": {
-                        "change": event.change.value,
-                        "previous": int(event.previous),
-                        "status": int(event.status),
-                        "sequence": event.sequence,
-                        "occurred_at": int(event.occurred_at.timestamp()),
-                        "entries": [],
-                    },
+                    "body": status_body(event, (), {}, self._effect(after, now)),
                     "created_at": now,
                 }
-                for event in events
+                for after, event in applied
             ],
         )
-
-
-def _applied(item: object) -> bool:
-    return isinstance(item, ChangeResult) and item.applied
 
 
 def _slices(keys: Sequence[str]) -> Iterable[Sequence[str]]:
@@ -190,13 +190,33 @@ def _insert_new(
 
 
 def _take_holders(connection: Connection, holders: Mapping[str, HolderRow]) -> dict[str, bytes]:
-    """Insert those that are new; the data key, wrapped, under which each of them now stands."""
+    """Insert those that are new; the data key, wrapped, under which each of them now stands, empty for a key that was
+    destroyed when the person was erased a moment ago."""
     refs = sorted(holders)  # in one order, so that two batches never wait for each other
+    rows = tables.holder
     new = _insert_new(connection, tables.holder, [columns(holders[ref]) for ref in refs], tables.holder.c.holder_ref)
-    known = [ref for ref in refs if ref not in new]
-    stored = _by_key(connection, HolderRow, tables.holder, tables.holder.c.holder_ref, known)
-    return {ref: holders[ref].wrapped_data_key for ref in new} | {
-        row.holder_ref: row.wrapped_data_key for row in stored
+    destroyed = _destroyed(connection, {ref: key_mark(holders[ref].wrapped_data_key) for ref in new})
+    for part in _slices(sorted(destroyed)):
+        connection.execute(delete(rows).where(rows.c.holder_ref.in_(part)))
+    keys = {ref: b"" if ref in destroyed else holders[ref].wrapped_data_key for ref in new}
+    for part in _slices([ref for ref in refs if ref not in new]):
+        stored = select(rows.c.holder_ref, rows.c.wrapped_data_key).where(rows.c.holder_ref.in_(part))
+        # Shared with others who enter cards, and not with whoever erases a person.
+        locked = stored.order_by(rows.c.holder_ref).with_for_update(read=True)
+        keys.update({ref: key for ref, key in connection.execute(locked)})
+    return keys
+
+
+def _destroyed(connection: Connection, marks: Mapping[str, str]) -> set[str]:
+    """Persons, by reference, whose data key of that mark was destroyed."""
+    erased = tables.erased_person
+    return {
+        ref
+        for part in _slices(sorted(marks))
+        for ref, mark in connection.execute(
+            select(erased.c.former_ref, erased.c.key_mark).where(erased.c.former_ref.in_(part))
+        )
+        if marks[ref] == mark
     }
 
 
@@ -252,11 +272,15 @@ def _past(events: Sequence[CardEventRow], reported: Reported) -> Past:
     """What bears on a report, of all that was recorded of its card."""
     own = [event for event in events if event.source == reported.source]
     same = next((event for event in own if event.event_id == reported.event_id), None)
-    same = same or next((event for event in own if event.source_sequence == reported.sequence), None)
+    last, others = 0, [event for event in events if event.change in ALLOWED_CHANGES]
+    if reported.sequence is not None:
+        same = same or next((event for event in own if event.source_sequence == reported.sequence), None)
+        last = max((event.source_sequence or 0 for event in own), default=0)
+        others = [event for event in others if event.source != reported.source]
     return Past(
         same,
-        max((event.source_sequence or 0 for event in own), default=0),
-        max((event.occurred_at for event in events if event.source != reported.source), default=None),
+        last,
+        max((event.occurred_at for event in others), default=None),
         next((event.successor for event in events if event.successor is not None), None),
     )
 

@@ -17,6 +17,7 @@ from ecard_issuer.life.office import CaseOffice
 from ecard_issuer.life.reviews import Reviews, SqlReviews
 from ecard_issuer.life.services import Cancellations, Losses, Replacements, Words
 from ecard_issuer.life.sql import SqlCases
+from ecard_issuer.mandates.desk import Lives
 from ecard_issuer.ports import Cards
 
 #: How many batches one turn of the upkeep does of each kind: it runs beside the feed, which must not wait.
@@ -81,6 +82,7 @@ def open_life(
     register: Cards,
     desk: CardDesk,
     acting: ActingRules,
+    lives: Lives,
     policy_of: PolicyOf,
     policy_changes: PolicyChanges,
     wake: Callable[[], None],
@@ -92,7 +94,7 @@ def open_life(
         office,
         Losses(office),
         Words(office),
-        Cancellations(office),
+        Cancellations(office, lives),
         Replacements(office),
         LifeUpkeep(cases, SqlReviews(engine, policy_of=policy_of), policy_changes, wake),
     )

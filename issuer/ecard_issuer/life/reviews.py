@@ -133,7 +133,8 @@ class SqlReviews(SqlChanges):
                 update(_cards).where(_cards.c.card_ref == card_ref).values(sequence=event.sequence, updated_at=now)
             )
             ids = {place: row.credential_id.hex() for place, row in by_place.items()}
-            self._post(connection, card_ref, OutboxKind.STATUS, status_body(event, entries, ids), now)
+            body = status_body(event, entries, ids, self._effect(cards[card_ref], now))
+            self._post(connection, card_ref, OutboxKind.STATUS, body, now)
 
     def _review_event(self, card: CardRow, now: datetime) -> CardEventRow:
         return CardEventRow(

@@ -14,19 +14,23 @@ from unicodedata import category
 
 from ecard_card.acting import Act
 from ecard_card.card import Holder, IdNumber
+from ecard_card.china import china_date
 from ecard_card.errors import InvalidInput, NotAllowed
+from ecard_card.life import LifeStatus
 from ecard_issuer.life import rules
 from ecard_issuer.life.office import CaseOffice
 from ecard_issuer.life.values import (
     Asked,
     CancellationCause,
     CaseKind,
+    CaseRow,
     CaseState,
     LossKind,
     Outcome,
     ReplacementReason,
 )
 from ecard_issuer.life.who import Who
+from ecard_issuer.mandates.desk import Lives
 from ecard_verifier.callers import Caller, Role
 
 _PROOF: Final = re.compile(r"\S.{0,199}")
@@ -85,13 +89,15 @@ class Words:
 
 
 class Cancellations:
-    """注销."""
+    """注销. `lives` keeps what is known of people's lives."""
 
-    def __init__(self, office: CaseOffice) -> None:
+    def __init__(self, office: CaseOffice, lives: Lives) -> None:
         self._office = office
+        self._lives = lives
 
     def cancel(self, cause: CancellationCause, who: Who, asked: Asked, proof: str, now: datetime) -> Outcome:
-        """End a card and its e-card for good, in one transaction; after a death all cards of the person.
+        """End a card and its e-card for good, in one transaction; after a death all cards of the person, of whom it is
+        then known that they died: no card is made for them, and nobody they were an agent of has them act.
 
         `proof` names the document that was seen (its number, not its content), and may be missing only at the end of
         business. A death is reported at a desk with its proof, and nobody acts for the dead: what the person could do,
@@ -105,7 +111,7 @@ class Cancellations:
         death = cause is CancellationCause.DEATH
         if death and asked.caller.role not in (Role.DESK, Role.OPERATOR):
             raise NotAllowed("death_at_a_desk", "a death is reported at a desk, with its proof")
-        return self._office.open(
+        outcome = self._office.open(
             CaseKind.CANCELLATION,
             cause.value,
             who,
@@ -116,6 +122,14 @@ class Cancellations:
             details={"proof": proof} if proof else None,
             whole_person=death,
         )
+        if death:
+            self._record_death(outcome.case)
+        return outcome
+
+    def _record_death(self, case: CaseRow) -> None:
+        """As of the report, so that repeating it never undoes a correction that came later."""
+        holder = self._office.desk.people.get(self._office.card(case.card_ref).holder_ref)
+        self._lives.record(holder, LifeStatus.DEAD, china_date(case.opened_at), case.caller, case.opened_at)
 
 
 class Replacements:

@@ -109,8 +109,9 @@ class SqlCases(SqlChanges):
                 return self._outcome(connection, case, now)
             old, new = cards[case.card_ref], cards[new_ref or case.card_ref]
             _require_successor(old, new, case)
-            reported = Reported(CardChange.REPLACE, f"{case_id}-collected", now, successor=new.card_ref)
-            self._replace(connection, old, new, reported, enrolment_id, now, new_holder=case.new_holder_ref)
+            if not _took_its_place(connection, old, new):  # else the card system told of it first
+                reported = Reported(CardChange.REPLACE, f"{case_id}-collected", now, successor=new.card_ref)
+                self._replace(connection, old, new, reported, enrolment_id, now, new_holder=case.new_holder_ref)
             if new.status is CardStatus.SEALED:
                 new = lock_card(connection, new.card_ref)
                 self._apply(connection, new, Reported(CardChange.ENABLE, f"{case_id}-enabled", now), now)
@@ -209,6 +210,12 @@ class SqlCases(SqlChanges):
         if card is None:
             raise NotFound("card_unknown", "no such card in the register")
         return Outcome(case, card.region, card.status, self._effect(card, now), before=card.status)
+
+
+def _took_its_place(connection: Connection, old: CardRow, new: CardRow) -> bool:
+    """Whether `new` replaced `old`, both locked, by an event that was applied."""
+    of_card = (_events.c.card_ref == old.card_ref, _events.c.successor == new.card_ref)
+    return connection.scalar(select(_events.c.successor).where(*of_card).limit(1)) is not None
 
 
 def _require_successor(old: CardRow, new: CardRow | None, case: CaseRow) -> None:

@@ -77,7 +77,7 @@ class Filing:
         news: list[News] = []
         for place in concerned:
             row = rows.get(place.outbox_id)
-            if row is None or row.kind is not OutboxKind.STATUS:
+            if row is None or row.kind is not OutboxKind.STATUS or _is_repair(row):
                 continue
             for kind in map(NewsKind, stream.events):
                 identity = event_id(stream.stream_id, place.outbox_id, kind)
@@ -99,3 +99,8 @@ class Filing:
         except InvalidInput:
             return None  # it cannot be sent either, and says so in the stream's log
         return self._source.successor(row.card_ref, sequence) if change is CardChange.REPLACE else None
+
+
+def _is_repair(row: OutboxRow) -> bool:
+    """Whether a list's entry was set right, which tells verifiers something and says nothing new of the card."""
+    return row.body.get("sequence") == 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ecard_card.algorithm import Algorithm
 from ecard_card.errors import InvalidInput
-from ecard_card.region_policy import RegionPolicy
 from ecard_card.status import CardChange
 from ecard_issuer.keyring import KeyRing
 from ecard_issuer.partners.keeping import Keeper, StreamSecrets
@@ -41,10 +40,9 @@ class Messages:
         signing: SigningDesk,
         keys: KeyRing,
         keeper: Keeper,
-        policy_of: Callable[[str], RegionPolicy],
     ) -> None:
         self._source, self._references, self._signing, self._keys = source, references, signing, keys
-        self._keeper, self._policy_of = keeper, policy_of
+        self._keeper = keeper
 
     def of(self, stream: Stream, deliveries: Sequence[Delivery], now: datetime) -> list[Message]:
         """The messages, in the same order, signed in one batch. Raises what signing raises."""
@@ -97,13 +95,12 @@ class Messages:
         row = self._source.row(delivery.card_ref, delivery.outbox_id)
         if row is None:
             return []
-        region = self._source.regions([row.card_ref]).get(row.card_ref, "")
         try:
             change, sequence = read_change(row)
             successor = self._source.successor(row.card_ref, sequence) if change is CardChange.REPLACE else None
             called = None if successor is None else self._references.pairwise(stream.partner, successor)
             reference = self._references.pairwise(stream.partner, row.card_ref)
-            return [card_news(row, self._policy_of(region), reference, called)]
+            return [card_news(row, reference, called)]
         except InvalidInput:
             return []
 

@@ -16,7 +16,6 @@ from ecard_card.algorithm import Algorithm
 from ecard_card.effective import effective_status
 from ecard_card.errors import InvalidInput
 from ecard_card.jose import UnsignedJws
-from ecard_card.region_policy import RegionPolicy
 from ecard_card.status import CardChange, CardStatus, EcardStatus
 from ecard_issuer.partners.streams import (
     CAEP_CHANGE,
@@ -64,17 +63,20 @@ def read_change(row: OutboxRow) -> tuple[CardChange, int]:
         raise _unreadable(row) from None
 
 
-def card_news(row: OutboxRow, policy: RegionPolicy, reference: str, successor: str | None = None) -> CardNews:
-    """What a `status` row says under the policy of the card's region. Raises `InvalidInput` `bad_outbox_row`."""
+def card_news(row: OutboxRow, reference: str, successor: str | None = None) -> CardNews:
+    """What a `status` row says. Of one without the e-card's status, written by an older version, the strict reading.
+
+    Raises `InvalidInput` `bad_outbox_row`.
+    """
     change, sequence = read_change(row)
     try:
-        card_status = CardStatus(_whole(row.body["status"]))
+        card_status, ecard = CardStatus(_whole(row.body["status"])), row.body.get("ecard_status")
         return CardNews(
             reference=reference,
             change=change,
             previous=CardStatus(_whole(row.body["previous"])),
             card_status=card_status,
-            status=effective_status(card_status, policy=policy),
+            status=effective_status(card_status) if ecard is None else EcardStatus(_whole(ecard)),
             sequence=sequence,
             occurred_at=_whole(row.body["occurred_at"]),
             successor=successor,

@@ -10,7 +10,6 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from ecard_card.region_policy import STRICT, RegionPolicy
 from ecard_issuer.keyring import KeyRing
 from ecard_issuer.partners.filing import Filing
 from ecard_issuer.partners.keeping import Keeper
@@ -75,10 +74,6 @@ class Partners:
         return self.store.overview(self.source.head())
 
 
-def _strict(region: str) -> RegionPolicy:
-    return STRICT
-
-
 def open_partners(
     engine: Engine,
     protector: Protector,
@@ -87,14 +82,13 @@ def open_partners(
     networks: tuple[str, ...],
     clock: Callable[[], datetime],
     *,
-    policy_of: Callable[[str], RegionPolicy] = _strict,
     sender: Sender | None = None,
 ) -> Partners:
     """`networks` may be sent to although they are not public; `sender` stands in for HTTP."""
     store, source = SqlPartners(engine), SqlNewsSource(engine)
     references, keeper, bell = References(protector), Keeper(protector), Bell()
     targets = Targets(networks)
-    messages = Messages(source, references, signing, keys, keeper, policy_of)
+    messages = Messages(source, references, signing, keys, keeper)
     filing = Filing(store, source, references)
     worker = PartnerWorker(
         store, source, filing, messages, sender or HttpSender(targets, clock), clock, filed=bell.ring

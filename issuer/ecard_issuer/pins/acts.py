@@ -23,16 +23,20 @@ class Acts:
     def __init__(self, store: Secrets, random: Callable[[int], bytes]) -> None:
         self._store, self._random = store, random
 
-    def before(self, purpose: Purpose, subject: str, event_id: str | None, act: SecretAct) -> SecretEvent | None:
-        """What was done under this event id. Raises `Conflict` `secret_event_differs`, `InvalidInput` `bad_event_id`.
+    def before(
+        self, purpose: Purpose, subject: str, event_id: str | None, act: SecretAct, caller: Caller
+    ) -> SecretEvent | None:
+        """What this caller did under this event id. Raises `Conflict` `secret_event_differs`, `InvalidInput`
+        `bad_event_id`.
 
-        A repetition is recognised by its id alone: which digits it brought is not looked at."""
+        A repetition is recognised by its id alone: which digits it brought is not looked at. An id that another caller
+        used is refused: taken for a repetition, it would answer that a secret was changed which was not."""
         if event_id is None:
             return None
         if not _EVENT_ID.fullmatch(event_id):
             raise InvalidInput("bad_event_id", "want 1 to 64 letters, digits and . _ : -")
         done = self._store.find_event(purpose, subject, event_id)
-        if done is not None and done.act is not act:
+        if done is not None and (done.act, done.caller) != (act, caller.name):
             raise Conflict("secret_event_differs", "this event id was used for something else")
         return done
 

@@ -71,7 +71,7 @@ class Passwords:
         """The first password. Raises `Conflict` `ecard_password_exists`, `secret_event_differs`,
         `secret_changed_meanwhile`; `NotAllowed` `secret_guesses_used_up`."""
         ecard = self._for(ecard_id, acting, Act.CHANGE_PIN, now)
-        if (done := self._acts.before(_PASSWORD, ecard_id, event_id, SecretAct.SET)) is not None:
+        if (done := self._acts.before(_PASSWORD, ecard_id, event_id, SecretAct.SET, caller)) is not None:
             return done
         kept = self._store.find(_PASSWORD, ecard_id)
         if kept is not None and kept.hash is not None:
@@ -98,7 +98,7 @@ class Passwords:
         """Another one, on the strength of the old one. Raises as `verify` does, `RuleViolation` `secret_unchanged`,
         `Conflict` as `set`."""
         ecard = self._for(ecard_id, acting, Act.CHANGE_PIN, now)
-        if (done := self._acts.before(_PASSWORD, ecard_id, event_id, SecretAct.CHANGE)) is not None:
+        if (done := self._acts.before(_PASSWORD, ecard_id, event_id, SecretAct.CHANGE, caller)) is not None:
             return done
         require_strong(new)
         require_other(new, card_pin)
@@ -128,7 +128,7 @@ class Passwords:
         with self._comparing.counting(caller, now):
             require_document(self._people, document, ecard.card.holder_ref)
         self._rules.require(acting, ecard.card.holder_ref, Act.RESET_PIN, now)
-        if (done := self._acts.before(_PASSWORD, ecard_id, event_id, SecretAct.RESET)) is not None:
+        if (done := self._acts.before(_PASSWORD, ecard_id, event_id, SecretAct.RESET, caller)) is not None:
             return done
         require_strong(new)
         self._require_impersonal(ecard, new)

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import secrets as randomness
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from ecard_card.acting import IN_PERSON, Act, Acting
 from ecard_card.card import IdNumber
 from ecard_card.errors import RuleViolation
-from ecard_card.status import CardStatus
+from ecard_card.status import CardStatus, EcardStatus
 from ecard_issuer.acting_rules import ActingRules
-from ecard_issuer.card_effect import PolicyOf
+from ecard_issuer.card_effect import PolicyOf, card_effect
 from ecard_issuer.levels.business import BusinessType
 from ecard_issuer.people import People
 from ecard_issuer.pins.acts import Acts, require_document, require_other
@@ -70,6 +70,10 @@ class Pins:
         but nobody has chosen it yet, and the business is no query.
         """
         card = self._card(card_ref, frozenset({CardStatus.NORMAL}))
+        # The PIN is the card's: that the holder shut the e-card does not bear on it, and that the card expired does.
+        open_card = replace(card, holder_locked=False)
+        if card_effect(open_card, self._policy_of(card.region, now), now) is not EcardStatus.VALID:
+            raise RuleViolation("card_not_usable", "the card has expired, or its region permits no use of it")
         row = self._compare(card, pin, caller, now)
         if row.hash is None and business is not BusinessType.QUERY:
             raise RuleViolation("pin_initial", "the initial PIN permits queries only")
@@ -95,7 +99,7 @@ class Pins:
         """
         card = self._card(card_ref, _IN_HAND)
         self._rules.require(acting, card.holder_ref, Act.CHANGE_PIN, now)
-        if (done := self._acts.before(_PIN, card_ref, event_id, SecretAct.CHANGE)) is not None:
+        if (done := self._acts.before(_PIN, card_ref, event_id, SecretAct.CHANGE, caller)) is not None:
             return done
         require_strong(new)
         if new == old:
@@ -128,7 +132,7 @@ class Pins:
         with self._comparing.counting(caller, now):
             require_document(self._people, document, card.holder_ref)
         self._rules.require(acting, card.holder_ref, Act.RESET_PIN, now)
-        if (done := self._acts.before(_PIN, card_ref, event_id, SecretAct.RESET)) is not None:
+        if (done := self._acts.before(_PIN, card_ref, event_id, SecretAct.RESET, caller)) is not None:
             return done
         if new is not None:
             require_strong(new)
@@ -161,7 +165,7 @@ class Pins:
         with self._comparing.counting(caller, now):
             require_document(self._people, document, card.holder_ref)
         self._rules.require(acting, card.holder_ref, Act.RESET_PIN, now)
-        if (done := self._acts.before(_PIN, card_ref, event_id, SecretAct.UNLOCK)) is not None:
+        if (done := self._acts.before(_PIN, card_ref, event_id, SecretAct.UNLOCK, caller)) is not None:
             return done
         row = self._row(card, now)
         if not row.locked(self._limit(card, now)):

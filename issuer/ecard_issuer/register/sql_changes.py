@@ -22,7 +22,7 @@ from ecard_issuer.rows import BindingRow, CardEventRow, CardRow, ChangeResult, C
 from ecard_issuer.states import BindingState, CredentialState, OutboxKind
 
 #: What a change may alter of a card's row.
-_CHANGING = ("status", "sequence", "updated_at", "holder_locked", "consented", "replacing")
+CHANGING = ("status", "sequence", "updated_at", "holder_locked", "consented", "replacing")
 
 _events, _binding, _directory = tables.card_event, tables.binding, tables.ecard_binding
 
@@ -112,7 +112,7 @@ class SqlChanges(Store):
         """Apply an event to the card: its row, its credentials' entries, its history, its outbox."""
         cards, credential = tables.card, tables.credential
         after = card_after(card, event)
-        changes = {name: getattr(after, name) for name in _CHANGING}
+        changes = {name: getattr(after, name) for name in CHANGING}
         connection.execute(update(cards).where(cards.c.card_ref == card.card_ref).values(changes))
         connection.execute(_events.insert().values(columns(event)))
         of_card = (credential.c.card_ref == card.card_ref, credential.c.state == fixed(CredentialState.LIVE))
@@ -123,7 +123,7 @@ class SqlChanges(Store):
         if value is EcardStatus.INVALID:
             connection.execute(update(credential).where(*of_card).values(state=CredentialState.ENDED))
         ids = {(item.list_id, item.index): item.credential_id.hex() for item in live}
-        body = status_body(event, changed, ids)
+        body = status_body(event, changed, ids, value)
         self._post(connection, card.card_ref, OutboxKind.STATUS, body, now)
         return ChangeResult(applied=True, event=event, entries=changed)
 
@@ -171,13 +171,15 @@ def _past(connection: Connection, card_ref: str, reported: Reported) -> Past:
 
 
 def status_body(
-    event: CardEventRow, changed: Iterable[EntryChange], ids: Mapping[tuple[int, int], str]
+    event: CardEventRow, changed: Iterable[EntryChange], ids: Mapping[tuple[int, int], str], ecard: EcardStatus
 ) -> dict[str, object]:
-    """The body of a `status` outbox row. `ids` are credential ids by list and index."""
+    """The body of a `status` outbox row. `ids` are credential ids by list and index; `ecard` is what the card makes of
+    its e-card from now on, so that whoever is told later is told what was true then."""
     return {
         "change": event.change.value,
         "previous": int(event.previous),
         "status": int(event.status),
+        "ecard_status": int(ecard),
         "sequence": event.sequence,
         "occurred_at": int(event.occurred_at.timestamp()),
         "entries": [

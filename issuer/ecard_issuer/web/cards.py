@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path
 from fastapi.responses import JSONResponse
 
 from ecard_card.card import CardNumber, IdentificationCode, IdNumber
-from ecard_card.errors import InvalidInput, NotFound
+from ecard_card.errors import InvalidInput, NotAllowed, NotFound
 from ecard_card.status import CardStatus
 from ecard_issuer.answers import card_answer, change_answer, registered_answer
 from ecard_issuer.assembly import Issuer
@@ -115,6 +115,7 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
             *_CHANGE,
             codes={
                 400: "bad_card_event",
+                403: "region_not_of_source",
                 404: "card_unknown",
                 409: "card_event_differs",
                 422: "card_change_impossible card_change_superseded card_event_from_future",
@@ -128,6 +129,7 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         caller: Caller = Depends(reporter),  # noqa: B008 - how FastAPI is told
     ) -> JSONResponse:
         """Repeating an event changes nothing; an older one never undoes a newer one."""
+        _require_region(issuer, caller, card_ref)
         result = issuer.lifecycle.change(
             card_ref,
             body.change,
@@ -149,6 +151,7 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
             *_CHANGE,
             codes={
                 400: "bad_card_event",
+                403: "region_not_of_source",
                 404: "card_unknown enrolment_unknown",
                 409: "card_event_differs chip_already_bound",
                 422: "card_change_impossible card_change_superseded card_event_from_future replacement_of_other_holder"
@@ -163,6 +166,7 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         caller: Caller = Depends(reporter),  # noqa: B008 - how FastAPI is told
     ) -> JSONResponse:
         """Ends the old card's credentials; the same e-card moves to the new card."""
+        _require_region(issuer, caller, card_ref, body.new_card_ref)
         result = issuer.lifecycle.replace(
             card_ref,
             body.new_card_ref,
@@ -177,6 +181,19 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         return JSONResponse(change_answer(register, result, issuer.clock()))
 
     return router
+
+
+def _require_region(issuer: Issuer, caller: Caller, *card_refs: str) -> None:
+    """A source that is registered for some regions speaks for these by whichever route. Raises `NotAllowed`
+    `region_not_of_source`, `NotFound` `card_unknown`."""
+    if caller.role is not Role.SOURCE:
+        return
+    try:
+        source = issuer.intake.sources.get(caller.name)
+    except NotFound:
+        return  # a desk system, registered as a caller only
+    if not all(source.speaks_for(issuer.register.get_card(card_ref).region) for card_ref in card_refs):
+        raise NotAllowed("region_not_of_source", "a card of a region that this source may not speak for")
 
 
 def _source(caller: Caller, sequence: int | None) -> str:

@@ -45,7 +45,7 @@ ConfirmationId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The 
 _PAGE: Final = 100
 _CHANGE: Final = (400, 401, 403, 404, 409, 413, 415, 422, 503)
 _CHECKING: Final = {
-    400: "bad_relying_request bad_acting",
+    400: "bad_relying_request bad_acting secret_not_six_digits",
     404: "relying_service_unknown enrolment_unknown",
     409: "relying_request_differs",
     422: "relying_service_not_yet relying_service_ended line_not_served business_type_not_permitted"

@@ -97,7 +97,9 @@ class CheckBody(Body):
         None, max_length=4096, repr=False, description="What the e-card shows: `EC1:…` or `EC0:…`.", examples=["EC0:…"]
     )
     reading_id: Reference | None = Field(None, description="A reading of the chip that proved it.")
-    pin: StrictStr | None = Field(None, pattern="^[0-9]{4,12}$", repr=False, description="The card's PIN.")
+    pin: StrictStr | None = Field(
+        None, min_length=1, max_length=16, repr=False, description="The card's PIN: six digits, as typed."
+    )
     acting: ActingBody | None = None
 
     def to_ask(self) -> Ask:
