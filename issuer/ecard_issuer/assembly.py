@@ -48,6 +48,7 @@ from ecard_issuer.partners.opening import Partners, open_partners
 from ecard_issuer.people import People
 from ecard_issuer.policies.parts import Policies, open_book, open_policies
 from ecard_issuer.ports import Register
+from ecard_issuer.privacy.everything import every_room
 from ecard_issuer.privacy.parts import Privacy, open_privacy
 from ecard_issuer.programme.office import ProgrammeOffice
 from ecard_issuer.programme.sql import SqlAddresses
@@ -310,16 +311,9 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
         pins=holders.pins,
         policy_of=policy_of,
     )
-    privacy = open_privacy(
-        engine,
-        register,
-        people,
-        book,
-        approvals,
-        acting,
-        sections=(*applications.subject_data, *holders.subject_data, *relying.subject_data),
-    )
     partners = open_partners(engine, protector, signing, keys, settings.partner_networks, clock)
+    rooms = every_room(engine, register, acting, applications, holders, relying, life, intake, partners)
+    privacy = open_privacy(engine, register, people, book, approvals, acting, rooms=rooms)
     hub.listen(partners.worker.ring)
 
     def settle(moment: datetime) -> int:
@@ -335,7 +329,6 @@ def _assemble(settings: IssuerSettings, place: DataDir, engine: Engine, outside:
             life.upkeep.turn,
             relying.upkeep,
             intake.upkeep,
-            partners.upkeep,
             privacy.retention.upkeep,
         ):
             try:

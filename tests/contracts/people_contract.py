@@ -195,6 +195,8 @@ class PeopleContract:
         assert store.find_copy(old.application_id, DocumentCopy.PHOTO) is None
         assert store.steps_of(old.application_id) == ()
         assert store.accesses_of(old.application_id) == ()
+        assert store.purge(NOW + 99 * HOUR, 10, region="990000") == 0
+        assert store.purge(NOW + 99 * HOUR, 10, without=[young.region]) == 0
         assert store.find(young.application_id) is not None
         assert len(store.accesses_of(going.application_id)) == 1
 
@@ -268,8 +270,6 @@ class PeopleContract:
         assert set(store.known(batch, [1, 4, 9])) == {1, 4}
         assert store.counts(batch) == {"accepted": 2, "application_open": 1, "not_eligible": 1}
         assert [row.row for row in store.outcomes(batch, 1, 2)] == [2, 3]
-        assert applications.purge(NOW + HOUR, 10) == 0
-        assert store.counts(batch) == {}
 
     def test_somebody_who_stands_twice_in_a_piece_is_taken_once(self, engine: Engine) -> None:
         store, batch, person = SqlBatches(engine), ref(), ref()

@@ -12,6 +12,7 @@ from ecard_card.acting import Act, Acting
 from ecard_card.card import Card, IdNumber
 from ecard_card.errors import Conflict, InvalidInput, NotFound, RuleViolation
 from ecard_card.person_name import ChipName, chip_name, same_name
+from ecard_card.region import EVERYWHERE
 from ecard_card.status import CardChange, CardStatus
 from ecard_issuer.acting_rules import ActingRules
 from ecard_issuer.applying import photo
@@ -336,9 +337,13 @@ class Applying:
         """Take it back; possible until a card is being made. Raises as `review`, `InvalidInput` `bad_note`."""
         return self._step(Step.WITHDRAW, self.get(application_id), by, now, note=note)
 
-    def purge(self, before: datetime, limit: int) -> int:
-        """Delete at most `limit` applications that closed before then, with all that belongs to them."""
-        return self._store.purge(before, limit)
+    def purge(self, before: datetime, limit: int, *, region: str = EVERYWHERE, without: Collection[str] = ()) -> int:
+        """See `ApplicationStore.purge`."""
+        return self._store.purge(before, limit, region=region, without=without)
+
+    def under_way(self, holder_ref: str) -> bool:
+        """Whether the person has an application that is not closed."""
+        return any(not row.state.closed for row in self._store.of_holder(holder_ref))
 
     def _require_still(self, row: ApplicationRow, act: Act, acting: Acting | None, now: datetime) -> None:
         self._require_alive(row.holder_ref)

@@ -6,13 +6,14 @@ has one open application is kept by the primary key of `open_application`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, delete, literal, select, tuple_, update
+from sqlalchemy import Connection, Select, delete, literal, not_, select, tuple_, update
 
 from ecard_card.errors import Conflict, NotFound
-from ecard_card.region import EVERYWHERE
+from ecard_card.region import EVERYWHERE, span
 from ecard_issuer.applying.store import Move, Place
 from ecard_issuer.applying.values import (
     AccessRow,
@@ -134,20 +135,17 @@ class SqlApplications(Store):
         with self._reading() as connection:
             return many(connection, ApplicationRow, waiting.order_by(*order).limit(limit))
 
-    def purge(self, before: datetime, limit: int) -> int:
+    def purge(self, before: datetime, limit: int, *, region: str = EVERYWHERE, without: Collection[str] = ()) -> int:
         closed = select(_application.c.application_id).where(
-            _application.c.closed_at.is_not(None), _application.c.closed_at < before
+            _application.c.closed_at.is_not(None),
+            _application.c.closed_at < before,
+            _application.c.region.between(*span(region)),
+            *(not_(_application.c.region.between(*span(other))) for other in without),
         )
-        old_rows = select(tables.agency_batch_row.c.batch_ref, tables.agency_batch_row.c.row).where(
-            tables.agency_batch_row.c.recorded_at < before
-        )
-        rows = tables.agency_batch_row
         with self._writing() as connection:
             gone = list(connection.scalars(closed.order_by(_application.c.closed_at).limit(limit)))
             for part in (_access, _copy, _step, _application) if gone else ():
                 connection.execute(delete(part).where(part.c.application_id.in_(gone)))
-            for batch_ref, row in connection.execute(old_rows.limit(limit)).all():
-                connection.execute(delete(rows).where(rows.c.batch_ref == batch_ref, rows.c.row == row))
         return len(gone)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from ecard_card.acting import Acting
+from ecard_card.region import EVERYWHERE
 from ecard_issuer.applying.values import (
     AccessRow,
     ApplicationRow,
@@ -83,6 +84,7 @@ class ApplicationStore(Protocol):
     def work(self, state: ApplicationState, region: str, after: Place | None, limit: int) -> tuple[ApplicationRow, ...]:
         """Applications of `region` and all below it in that state: by region, oldest first."""
 
-    def purge(self, before: datetime, limit: int) -> int:
-        """Delete at most `limit` applications that closed before then, with all that belongs to them."""
+    def purge(self, before: datetime, limit: int, *, region: str = EVERYWHERE, without: Collection[str] = ()) -> int:
+        """Delete at most `limit` applications of `region` and all below it that closed before then, with all that
+        belongs to them; none of the regions `without`, nor of those below."""
         ...

@@ -23,6 +23,7 @@ def case_answer(outcome: Outcome, policy: RegionPolicy, language: messages.Langu
         "card_ref": case.card_ref,
         "new_card_ref": case.new_card_ref,
         "also": list(outcome.also),
+        "left": list(outcome.left),
         "region": outcome.region,
         "status": int(outcome.status),
         "ecard_status": outcome.effect.name.lower(),
@@ -67,7 +68,7 @@ def remains(outcome: Outcome, policy: RegionPolicy) -> list[str]:
         case CaseKind.RELEASE:
             return ["remains_bank_release"]
         case CaseKind.CANCELLATION:
-            return ["remains_bank_closing"]
+            return ["remains_bank_closing", *(["remains_other_cards"] if outcome.left else [])]
         case CaseKind.REPLACEMENT if case.state is CaseState.COLLECTED:
             return ["remains_phone_fetch", "remains_bank_activation"]
         case CaseKind.REPLACEMENT if case.state in UNDER_WAY:

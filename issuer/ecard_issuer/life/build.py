@@ -9,15 +9,15 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from ecard_issuer.acting_rules import ActingRules
 from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.card_effect import PolicyChanges, PolicyOf
 from ecard_issuer.life.cases import Cases
 from ecard_issuer.life.office import CaseOffice
+from ecard_issuer.life.person import PersonLives
 from ecard_issuer.life.reviews import Reviews, SqlReviews
 from ecard_issuer.life.services import Cancellations, Losses, Replacements, Words
 from ecard_issuer.life.sql import SqlCases
-from ecard_issuer.mandates.desk import Lives
+from ecard_issuer.mandates.desk import Lives, Mandates
 from ecard_issuer.ports import Cards
 
 #: How many batches one turn of the upkeep does of each kind: it runs beside the feed, which must not wait.
@@ -81,7 +81,7 @@ def open_life(
     engine: Engine,
     register: Cards,
     desk: CardDesk,
-    acting: ActingRules,
+    acting: Mandates,
     lives: Lives,
     policy_of: PolicyOf,
     policy_changes: PolicyChanges,
@@ -94,7 +94,7 @@ def open_life(
         office,
         Losses(office),
         Words(office),
-        Cancellations(office, lives),
+        Cancellations(office, PersonLives(desk.people, lives, acting)),
         Replacements(office),
         LifeUpkeep(cases, SqlReviews(engine, policy_of=policy_of), policy_changes, wake),
     )

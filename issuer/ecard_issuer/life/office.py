@@ -10,6 +10,7 @@ from typing import Final
 
 from ecard_card.acting import Act, Channel
 from ecard_card.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from ecard_card.status import CardStatus
 from ecard_issuer.acting_rules import ActingRules
 from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.card_effect import PolicyOf
@@ -143,6 +144,11 @@ class CaseOffice:
         card = self._register.get_card(case.card_ref)
         opened: dict[str, str] = json.loads(self.desk.seal_of(card).open(case.sealed, f"card_case/{case.case_id}"))
         return opened
+
+    def live_cards(self, holder_ref: str) -> tuple[str, ...]:
+        """The cards of a person that are not cancelled."""
+        cards = self._register.cards_of_holder(holder_ref)
+        return tuple(card.card_ref for card in cards if card.status is not CardStatus.CANCELLED)
 
     def card(self, card_ref: str) -> CardRow:
         """Raises `NotFound` `card_unknown`."""

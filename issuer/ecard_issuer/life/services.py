@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from unicodedata import category
 
 from ecard_card.acting import Act
 from ecard_card.card import Holder, IdNumber
-from ecard_card.china import china_date
 from ecard_card.errors import InvalidInput, NotAllowed
-from ecard_card.life import LifeStatus
 from ecard_issuer.life import rules
 from ecard_issuer.life.office import CaseOffice
+from ecard_issuer.life.person import PersonLives
 from ecard_issuer.life.values import (
     Asked,
     CancellationCause,
     CaseKind,
-    CaseRow,
     CaseState,
     LossKind,
     Outcome,
     ReplacementReason,
 )
 from ecard_issuer.life.who import Who
-from ecard_issuer.mandates.desk import Lives
 from ecard_verifier.callers import Caller, Role
 
 _PROOF: Final = re.compile(r"\S.{0,199}")
@@ -89,16 +87,17 @@ class Words:
 
 
 class Cancellations:
-    """注销. `lives` keeps what is known of people's lives."""
+    """注销. `lives` writes down what a cancellation says of the person."""
 
-    def __init__(self, office: CaseOffice, lives: Lives) -> None:
+    def __init__(self, office: CaseOffice, lives: PersonLives) -> None:
         self._office = office
         self._lives = lives
 
     def cancel(self, cause: CancellationCause, who: Who, asked: Asked, proof: str, now: datetime) -> Outcome:
-        """End a card and its e-card for good, in one transaction; after a death all cards of the person, of whom it is
-        then known that they died: no card is made for them, and nobody they were an agent of has them act.
+        """End a card and its e-card for good, in one transaction; after a death all cards of the person. Other cards
+        that are left are named in the outcome.
 
+        A death or an emigration is then written down of the person; where that fails, the same request does it.
         `proof` names the document that was seen (its number, not its content), and may be missing only at the end of
         business. A death is reported at a desk with its proof, and nobody acts for the dead: what the person could do,
         or had others do, ended. Raises `InvalidInput` `proof_needed`; `NotAllowed` `death_at_a_desk`; and what
@@ -122,14 +121,9 @@ class Cancellations:
             details={"proof": proof} if proof else None,
             whole_person=death,
         )
-        if death:
-            self._record_death(outcome.case)
-        return outcome
-
-    def _record_death(self, case: CaseRow) -> None:
-        """As of the report, so that repeating it never undoes a correction that came later."""
-        holder = self._office.desk.people.get(self._office.card(case.card_ref).holder_ref)
-        self._lives.record(holder, LifeStatus.DEAD, china_date(case.opened_at), case.caller, case.opened_at)
+        holder_ref = self._office.card(outcome.case.card_ref).holder_ref
+        self._lives.ended(holder_ref, cause, outcome.case)
+        return replace(outcome, left=self._office.live_cards(holder_ref))
 
 
 class Replacements:

@@ -104,3 +104,4 @@ class Outcome:
     effect: EcardStatus
     before: CardStatus  # of the card, when the case was opened or went on; the same for a repetition
     also: tuple[str, ...] = ()  # further cards that the same case changed
+    left: tuple[str, ...] = ()  # after a cancellation: cards of the person that are not cancelled

@@ -78,6 +78,8 @@ class Mandates:
 
     def require(self, acting: Acting, holder_ref: str, act: Act, now: datetime) -> None:
         """See `ActingRules.require`."""
+        if self._lives.of(holder_ref) is LifeStatus.DEAD:
+            raise RuleViolation("holder_dead", "nobody acts for the dead, nor do they")
         if acting.mandate_id is None:
             if act not in ALONE and self.needs_guardian(holder_ref, now):
                 raise RuleViolation("guardian_needed", "a minor, or without full civil capacity")
@@ -181,6 +183,12 @@ class Mandates:
     def revoke(self, mandate_id: str, by: str, now: datetime) -> MandateRow:
         """End a mandate, or withdraw a consent, now and for good. Raises `NotFound` `mandate_unknown`."""
         return self._store.revoke(mandate_id, by, now)
+
+    def end_all(self, holder_ref: str, by: str, now: datetime) -> None:
+        """End every mandate of a person who died: those that they gave and those that they were given."""
+        for row in self.of_person(holder_ref):
+            if row.state_at(now) in ("live", "waiting"):
+                self._store.revoke(row.mandate_id, by, now)
 
     def purge(self, before: datetime, limit: int) -> int:
         """Delete at most `limit` mandates that closed before then; says how many."""

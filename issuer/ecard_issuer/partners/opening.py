@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from sqlalchemy import Engine
 
@@ -25,10 +24,6 @@ from ecard_issuer.partners.worker import PartnerWorker
 from ecard_issuer.people import References
 from ecard_keys.desk.desk import SigningDesk
 from ecard_keys.protect import Protector
-
-#: How long deliveries that are over stay in the log.
-LOG_LIFE: Final = timedelta(days=30)
-_PURGE: Final = 5000  # in one go
 
 
 class Bell:
@@ -65,10 +60,7 @@ class Partners:
     worker: PartnerWorker
     bell: Bell
     source: SqlNewsSource
-
-    def upkeep(self, now: datetime) -> None:
-        """Forget deliveries that are long over."""
-        self.store.purge(now - LOG_LIFE, _PURGE)
+    filing: Filing
 
     def overview(self) -> tuple[Backlog, ...]:
         return self.store.overview(self.source.head())
@@ -99,4 +91,4 @@ def open_partners(
         bell.ring()
 
     office = PartnerOffice(store, source, messages, keeper, targets, references, rang=rang)
-    return Partners(store, office, worker, bell, source)
+    return Partners(store, office, worker, bell, source, filing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import literal, select, tuple_
 
 from ecard_issuer.partners.store import FeedPlace
 from ecard_issuer.register import tables
@@ -55,6 +55,12 @@ class SqlNewsSource(Store):
         chosen = select(_event.c.successor).where(_event.c.card_ref == card_ref, _event.c.sequence == sequence)
         with self._reading() as connection:
             return connection.scalar(chosen)
+
+    def on_its_way(self, card_ref: str) -> bool:
+        """Whether something that is told of a card is not in the feed yet."""
+        waiting = select(literal(1)).where(_outbox.c.card_ref == card_ref, _outbox.c.dispatched_at.is_(None))
+        with self._reading() as connection:
+            return connection.scalar(waiting.limit(1)) is not None
 
     def card_of_credential(self, credential_id: bytes) -> str | None:
         directory = tables.credential_directory

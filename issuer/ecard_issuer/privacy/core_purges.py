@@ -50,7 +50,7 @@ def in_scope(region: Column[Any], scope: Scope) -> ColumnElement[bool]:
     return and_(region.between(first, last), *others)
 
 
-class _Paged:
+class Paged:
     """A `Purgeable` that looks at its records page by page, oldest first, so that no statement takes long however many
     there are that stay. A kind says how it finds them and what it does to those that are over."""
 
@@ -114,7 +114,7 @@ class _Paged:
         connection.execute(delete(self.time.table).where(tuple_(*self.keys).in_(over)))
 
 
-class EnrolmentPurge(_Paged):
+class EnrolmentPurge(Paged):
     """Challenges and proofs of chips: all that are over, but those whose evidence a binding rests on."""
 
     name = "enrolments"
@@ -146,7 +146,7 @@ class EnrolmentPurge(_Paged):
         return proven
 
 
-class EndedBindingPurge(_Paged):
+class EndedBindingPurge(Paged):
     """The evidence of bindings that ended. That they were, and how well they were proven, stays."""
 
     name = "ended_bindings"
@@ -165,7 +165,7 @@ class EndedBindingPurge(_Paged):
         connection.execute(update(_history).where(tuple_(*self.keys).in_(over)).values(evidence=b""))
 
 
-class ExportPurge(_Paged):
+class ExportPurge(Paged):
     """The record of exports of people's data."""
 
     name = "exports"
@@ -175,7 +175,7 @@ class ExportPurge(_Paged):
     keys = (_export.c.holder_ref, _export.c.export_id)
 
 
-class ErasedPersonPurge(_Paged):
+class ErasedPersonPurge(Paged):
     """The list of erased people: after its time no backup is left in which they could come back."""
 
     name = "erased_people"

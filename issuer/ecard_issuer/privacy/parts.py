@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Engine
 
@@ -20,6 +21,18 @@ from ecard_issuer.privacy.retention import Purgeable, RetentionJob
 from ecard_issuer.privacy.sql import SqlCardPapers, SqlErasures, SqlExports
 from ecard_issuer.privacy.values import Erasures, OpenBusiness
 from ecard_issuer.subject_data import SubjectData
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What other rooms show to a person, what of it they do not keep for ever, and what they may have unfinished."""
+
+    sections: Sequence[SubjectData] = ()
+    purges: Sequence[Purgeable] = ()
+    business: Sequence[OpenBusiness] = ()
+
+
+NO_ROOMS: Final = Rooms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +53,14 @@ def open_privacy(
     approvals: Approvals,
     rules: ActingRules,
     *,
-    sections: Sequence[SubjectData] = (),
-    purges: Sequence[Purgeable] = (),
-    business: Sequence[OpenBusiness] = (),
+    rooms: Rooms = NO_ROOMS,
 ) -> Privacy:
-    """Over the register of `engine`; `sections`, `purges` and `business` are those of other rooms."""
+    """Over the register of `engine`; `rooms` are all the others that keep something about people."""
     erasures, exports = SqlErasures(engine), SqlExports(engine)
     core = core_sections(people, register, SqlCardPapers(engine), exports)
     return Privacy(
-        erasing=Erasing(erasures, register, people, approvals, business),
-        exporting=Exporting(people, exports, rules, (*core, *sections)),
-        retention=RetentionJob(book, (*core_purges(engine), *purges)),
+        erasing=Erasing(erasures, register, people, approvals, rooms.business),
+        exporting=Exporting(people, exports, rules, (*core, *rooms.sections)),
+        retention=RetentionJob(book, (*core_purges(engine), *rooms.purges)),
         erasures=erasures,
     )

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, exc, ex
 
 from ecard_card.errors import Conflict, RuleViolation
 from ecard_card.status import CardStatus
+from ecard_issuer.privacy.belongings import Belongings, belongings_of, end_links
 from ecard_issuer.privacy.inventory import HOLDER_REFERENCES, INVENTORY, Kept
 from ecard_issuer.privacy.values import ErasedPerson, ErasureRow, ExportRow, key_mark
 from ecard_issuer.register import tables
@@ -71,28 +72,30 @@ class SqlErasures(Store):
                     raise RuleViolation("erasure_business_open", what)
             insert_new(connection, _erased, **columns(person))
             connection.execute(_holder.insert().values(holder_ref=tombstone_ref, wrapped_data_key=b"", sealed=b""))
-            self._empty(connection, holder.holder_ref, cards)
+            self._empty(connection, belongings_of(connection, holder.holder_ref, cards))
+            end_links(connection, holder.holder_ref, row.erased_at)
             for card_ref in cards:  # the number on a card leads to nobody any more, and to no card
                 forgotten = update(_card).where(_card.c.card_ref == card_ref)
                 connection.execute(forgotten.values(number_mac=secrets.token_hex(16)))
             self._move(connection, holder.holder_ref, tombstone_ref)
             connection.execute(delete(_holder).where(own))
 
-    def _empty(self, connection: Connection, holder_ref: str, cards: Sequence[str]) -> None:
-        """Empty every sealed column of the person and their cards: nothing is left for a key that somebody kept."""
-        for name, kept in self._inventory.items():
-            table = metadata.tables[name]
-            if table is _holder:
+    def _empty(self, connection: Connection, belongings: Belongings) -> None:
+        """Empty every sealed column of the person and their cards: nothing is left for a key that somebody kept. What
+        goes and does not name the person goes now, while their cards are still theirs."""
+        for table in reversed(metadata.sorted_tables):
+            kept = self._inventory.get(table.name)
+            mine = None if kept is None or table is _holder else belongings.rows(table, kept)
+            if kept is None or mine is None:
                 continue
-            if "holder_ref" in table.c:
-                mine = table.c.holder_ref == holder_ref
-            elif "card_ref" in table.c:
-                mine = table.c.card_ref.in_(cards)
-            else:
-                continue  # hangs on a row that hangs on the person: unreadable without the key
+            if kept.goes and not set(self._references) & set(table.c.keys()):
+                connection.execute(delete(table).where(mine))
+                continue
             for column in kept.sealed:
                 sealed = table.c[column]
                 connection.execute(update(table).where(mine, sealed.is_not(None)).values({column: b""}))
+            if kept.forgotten:
+                connection.execute(update(table).where(mine).values(dict.fromkeys(kept.forgotten, "")))
 
     def _move(self, connection: Connection, former: str, tombstone: str) -> None:
         """Let all that names the person name the tombstone, or go."""
@@ -106,7 +109,8 @@ class SqlErasures(Store):
                 if kept is not None and kept.goes:
                     old.append((table, mine))
                 elif table.info["distribution"] != name:
-                    connection.execute(update(table).where(mine).values({name: tombstone}))
+                    forgotten = dict.fromkeys(kept.forgotten if kept is not None else (), "")
+                    connection.execute(update(table).where(mine).values({name: tombstone, **forgotten}))
                 else:
                     values = [literal(tombstone) if column.name == name else column for column in table.c]
                     moved = select(*values).where(mine)

@@ -156,8 +156,8 @@ def accounts_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
                 400: "bad_acting",
                 404: "card_unknown account_unknown",
                 409: "account_event_differs",
-                422: "account_change_impossible mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope"
-                " guardian_needed",
+                422: "account_change_impossible holder_dead mandate_unknown mandate_not_yet mandate_ended"
+                " mandate_out_of_scope guardian_needed",
             },
         ),
         openapi_extra=needs(Role.DESK),

@@ -28,7 +28,7 @@ from ecard_verifier.web.base import needs, problems
 
 LinkId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="A link's `link_id`.")]
 _ALL = (400, 401, 403, 404, 409, 413, 415, 422, 503)
-_FORBIDDEN = "mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed"
+_FORBIDDEN = "holder_dead mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed"
 _NEAR = (Role.DESK, Role.CHANNEL)
 
 

@@ -22,7 +22,7 @@ from ecard_verifier.web.auth import Authenticate, require_role
 from ecard_verifier.web.base import needs, problems
 
 _ALL = (400, 401, 403, 404, 409, 413, 415, 422, 503)
-_FORBIDDEN = "mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed"
+_FORBIDDEN = "holder_dead mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed"
 
 
 def levels_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:

@@ -37,7 +37,7 @@ _SERVING = (Role.DESK, Role.HOTLINE, Role.CHANNEL)
 _ORDERING = (Role.DESK, Role.CHANNEL)
 _MAKING = (Role.DESK, Role.SOURCE)
 _DESK = (Role.DESK,)
-_MANDATES = "mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed"
+_MANDATES = "holder_dead mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed"
 _WHO = "bad_search bad_id_number bad_name bad_acting channel_needed"
 
 

@@ -154,6 +154,7 @@ class CaseAnswer(BaseModel):
     card_ref: str
     new_card_ref: str | None
     also: list[str] = Field(description="Further cards that were cancelled with this one.")
+    left: list[str] = Field(description="After a cancellation: the person's cards that are not cancelled.")
     region: str
     status: int = Field(description="Of the card (AAZ502); of the new one, once it is collected.")
     ecard_status: Literal["valid", "invalid", "suspended"]

@@ -23,7 +23,7 @@ from ecard_verifier.web.auth import Authenticate, require_role
 from ecard_verifier.web.base import needs, problems
 
 _ALL = (400, 401, 403, 404, 409, 413, 415, 422, 503)
-_FORBIDDEN = "mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed"
+_FORBIDDEN = "holder_dead mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed"
 _CHOICE = "secret_is_initial secret_in_sequence secret_repeats secret_from_id_number secret_unchanged secrets_equal"
 _RACE = "secret_event_differs secret_changed_meanwhile"
 _PASSWORD = "ecard_password_wrong ecard_password_locked ecard_password_not_set ecard_ended"  # noqa: S105

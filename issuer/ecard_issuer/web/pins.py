@@ -26,7 +26,7 @@ from ecard_verifier.web.auth import Authenticate, require_role
 from ecard_verifier.web.base import needs, problems
 
 _ALL = (400, 401, 403, 404, 409, 413, 415, 422, 503)
-_FORBIDDEN = "mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed"
+_FORBIDDEN = "holder_dead mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed"
 _CHOICE = "secret_is_initial secret_in_sequence secret_repeats secret_from_id_number secret_unchanged secrets_equal"
 _TYPED = "secret_not_six_digits bad_search bad_identification_code bad_acting"
 _RACE = "secret_event_differs secret_changed_meanwhile"

@@ -40,7 +40,7 @@ def privacy_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
             codes={
                 400: "bad_id_number bad_acting",
                 404: "person_unknown",
-                422: "mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed",
+                422: "holder_dead mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed",
             },
         ),
         openapi_extra=needs(Role.OPERATOR, Role.DESK),

@@ -52,7 +52,7 @@ _CHECKING: Final = {
     " claim_not_permitted card_of_other_authority service_region_differs level_too_low pin_needed"
     " enrolment_not_proven enrolment_expired unreadable_code unknown_credential bad_signature bad_holder_signature"
     " code_expired wrong_audience expired suspended ended assurance_too_low replayed"
-    " mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed",
+    " holder_dead mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed",
     503: "pin_unavailable",
 }
 

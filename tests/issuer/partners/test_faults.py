@@ -261,7 +261,7 @@ def test_catching_up_sends_all_of_it_again_under_the_same_names(bureau: Bureau) 
     assert again == first
     # Once the log has forgotten them they get new numbers, and keep their ids.
     bureau.service.clock.advance(31 * 86_400)
-    bureau.partners.upkeep(bureau.service.clock())
+    assert bureau.partners.store.purge(bureau.service.clock(), 100)
     bureau.partners.office.catch_up(bureau.now(stream), stream.cursor, bureau.service.clock())
     bureau.turn()
     anew = [(number_of(message), headers["webhook-id"]) for message, headers in _pairs(bureau)][12:]

@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from ecard_card import jose
 from ecard_card.acting import Channel
 from ecard_card.jose import b64url_decode
+from ecard_card.life import LifeStatus
 from ecard_card.region_policy import STRICT, LossEnd, LossRules, RegionPolicy, ReplacementRules
 from ecard_card.status import CardStatus, Effect
 from ecard_issuer.life.subject import CardBusiness
@@ -28,6 +29,7 @@ from ecard_sdk.device import DeviceKey
 from ecard_verifier.bundle import open_bundle
 from ecard_verifier.callers import Role
 from ecard_verifier.check import check
+from tests.issuer.people_kit import application, mandate
 from tests.issuer.service import ORIGIN, START, Service, open_service
 from tests.issuer.web.test_journey import enrol, issue, post
 
@@ -479,12 +481,13 @@ def test_lines_43_45_46_47_death_ends_card_and_ecard_at_once(town: Town) -> None
     (event,) = town.service.issuer.register.events_of(card_ref)
     (credential,) = town.service.issuer.register.credentials_of(card_ref)
     assert (event.sequence, event.status, credential.state) == (before + 1, CardStatus.CANCELLED, "ended")
-    for later in ({"request_id": "2"}, {"request_id": "3", "cause": "end_of_business", "proof": ""}):
-        assert refusal(town[Role.DESK], "cancellations", body | later) == (422, "card_change_impossible")
+    assert refusal(town[Role.DESK], "cancellations", body | {"request_id": "2"}) == (422, "card_change_impossible")
+    other = {"request_id": "3", "cause": "end_of_business", "proof": ""}
+    assert refusal(town[Role.DESK], "cancellations", body | other) == (422, "holder_dead")
     assert ask(town[Role.DESK], "cancellations", body)["case_id"] == ended["case_id"]
     assert refusal(town[Role.DESK], "losses", {"request_id": "4", "card_ref": card_ref}) == (
         422,
-        "card_change_impossible",
+        "holder_dead",
     )
     case = town.service.issuer.life.office.cases.find_case(ended["case_id"])
     assert case is not None
@@ -497,9 +500,16 @@ def test_lines_42_44_emigration_and_end_of_business(town: Town, line: int, cause
     card_ref, phone = town.issued(1)
     other = town.card(2, town.holder(1))
     body = {"request_id": "1", "card_ref": card_ref, "cause": cause, "proof": "出境记录 1"}
-    assert ask(town[Role.DESK], "cancellations", body)["also"] == []
+    ended = ask(town[Role.DESK], "cancellations", body)
+    assert (ended["also"], ended["left"]) == ([], [other])
+    assert [item["code"] for item in ended["remains"]] == ["remains_bank_closing", "remains_other_cards"]
     assert phone.verdict() == ("invalid", "ended")
     assert town.shown(other)["status"] == 1
+    issuer = town.service.issuer
+    life = issuer.applications.lives.of(issuer.register.get_card(card_ref).holder_ref)
+    assert life is (LifeStatus.EMIGRATED if cause == "emigration" else LifeStatus.NORMAL)
+    last = ask(town[Role.DESK], "cancellations", body | {"request_id": "2", "card_ref": other})
+    assert (last["left"], [item["code"] for item in last["remains"]]) == ([], ["remains_bank_closing"])
 
 
 def test_line_55_a_further_ecard_only_within_what_the_region_permits_of_cards_elsewhere(town: Town) -> None:
@@ -530,6 +540,33 @@ def test_a_person_reads_what_was_done_with_their_cards(town: Town) -> None:
     assert told == {"loss": {}, "cancellation": {"proof": DEATH["proof"]}}
     events: Any = card["events"]
     assert [event["change"] for event in events] == ["report_temporary_loss", "cancel"]
+
+
+def test_the_dead_neither_act_nor_apply_and_their_mandates_end(town: Town) -> None:
+    card_ref, _ = town.issued(1)
+    issuer, desk = town.service.issuer, town[Role.DESK]
+    dead, other = (
+        {"document": {"kind": "01", "number": said["id_number"]}, "name": said["name"]}
+        for said in (town.holder(1), town.holder(5))
+    )
+    written = {"ground": "mandate", "cause": "elderly", "relation": "child", "ends_at": "2027-01-01T00:00:00Z"}
+    papers = {"proof": {"form": "written", "reference": "委托书 1", "given_at": "2026-11-01T00:00:00Z"}}
+    given, had = (
+        post(desk, "/v1/mandates", mandate(*pair, name, **written, **papers), 201)["mandate_id"]
+        for name, pair in (("m-1", (dead, other)), ("m-2", (other, dead)))
+    )
+    body = {"request_id": "1", "card_ref": card_ref, **DEATH}
+    assert ask(desk, "cancellations", body)["left"] == []
+    holder_ref = issuer.register.get_card(card_ref).holder_ref
+    assert issuer.applications.lives.of(holder_ref) is LifeStatus.DEAD
+    assert [issuer.acting.get(name).revoked_by is not None for name in (given, had)] == [True, True]
+    assert refusal(desk, "mandates", mandate(dead, other, "m-3", **written, **papers)) == (422, "holder_dead")
+    assert refusal(desk, "applications", application("a-1", who=dead)) == (422, "holder_dead")
+    # An error is put right at a desk, and the first request, repeated late, does not bring it back.
+    town.later(minutes=1)
+    post(desk, "/v1/people/life", {"id_number": town.holder(1)["id_number"], "life": "normal", "since": "2026-11-01"})
+    assert ask(desk, "cancellations", body)["status"] == 9
+    assert issuer.applications.lives.of(holder_ref) is LifeStatus.NORMAL
 
 
 def test_a_death_ends_an_ecard_that_waits_for_a_new_card(town: Town) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Integer, LargeBinary, UniqueConstraint
+from sqlalchemy import JSON, Index, Integer, LargeBinary, UniqueConstraint
 
 from ecard_issuer.register.columns import TextCode, UtcDateTime
 from ecard_issuer.register.schema import card_key, key, needed, one_of, table, text_column, texts
@@ -46,3 +46,5 @@ bank_account_change = table(
 bank_account_directory = table(
     "bank_account_directory", key("number_mac"), text_column("card_ref"), spread_by="number_mac"
 )
+
+Index(None, bank_account_directory.c.card_ref)

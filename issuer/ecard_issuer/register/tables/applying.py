@@ -90,3 +90,5 @@ agency_batch_row = table(
 )
 
 Index(None, agency_batch_row.c.recorded_at)
+
+Index(None, agency_batch_row.c.application_id)

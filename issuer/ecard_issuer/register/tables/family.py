@@ -28,6 +28,8 @@ family_link = table(
     spread_by="viewer_ref",
 )
 
+Index(None, family_link.c.relative_ref)
+
 #: The places of live links: the limit of relatives is a primary key, and a pair has one live link.
 family_place = table(
     "family_place",
@@ -39,10 +41,14 @@ family_place = table(
     spread_by="viewer_ref",
 )
 
+Index(None, family_place.c.relative_ref)
+
 #: From the relative to the links in which they are shown.
 family_relative = table(
     "family_relative", key("relative_ref"), key("link_id"), text_column("viewer_ref"), spread_by="relative_ref"
 )
+
+Index(None, family_relative.c.viewer_ref)
 
 family_showing = table(
     "family_showing",
@@ -56,3 +62,7 @@ family_showing = table(
 )
 
 Index(None, family_showing.c.holder_ref, family_showing.c.shown_at)
+
+Index(None, family_showing.c.other_ref)
+
+Index(None, family_showing.c.shown_at, family_showing.c.holder_ref, family_showing.c.showing_id)

@@ -44,6 +44,8 @@ partial_index(
     unique=True,
 )
 
+partial_index("ix_card_case_new_holder_ref", card_case.c.new_holder_ref, where="new_holder_ref IS NOT NULL")
+
 card_case_directory = table("card_case_directory", key("case_id"), text_column("card_ref"), spread_by="case_id")
 
 policy_review = table(

@@ -70,6 +70,8 @@ partner_reference = table(
     spread_by="reference",
 )
 
+Index(None, partner_reference.c.card_ref)
+
 partner_delivery = table(
     "partner_delivery",
     key("stream_id"),

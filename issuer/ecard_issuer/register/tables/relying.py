@@ -80,3 +80,5 @@ confirmation_directory = table(
     *texts("service_id", "holder_ref"),
     spread_by="confirmation_id",
 )
+
+Index(None, confirmation_directory.c.holder_ref)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Integer, String, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, String, UniqueConstraint
 
 from ecard_issuer.pins.secret import Purpose, SecretAct
 from ecard_issuer.register.columns import TextCode, UtcDateTime
@@ -38,6 +38,8 @@ secret_event = table(
     UniqueConstraint("subject", "purpose", "event_id"),
     spread_by="subject",
 )
+
+Index(None, secret_event.c.at, secret_event.c.subject, secret_event.c.purpose, secret_event.c.version)
 
 #: One row for each caller: the last clock hour (hours since 1970) in which they were wrong, and how often.
 wrong_guess = table(
