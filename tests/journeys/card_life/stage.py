@@ -17,7 +17,7 @@ from ecard_card.errors import EcardError
 from ecard_card.status import CardChange, CardStatus
 from ecard_issuer.chip.simulator import ChipData, SimulatedChip, piv_style, synthetic
 from ecard_issuer.issue import IssuedCredential
-from ecard_issuer.policies.office import LEAD
+from ecard_issuer.policies.values import LEAD
 from ecard_issuer.publishing.publisher import Form
 from ecard_issuer.register import tables
 from ecard_keys.trust.trust import Trust
