@@ -28,7 +28,7 @@ from ecard_issuer.states import PlanState
 _holder, _card, _plan, _enrolment = tables.holder, tables.card, tables.plan, tables.enrolment
 _erasure, _erased, _export = tables.erasure, tables.erased_person, tables.subject_export
 #: What PostgreSQL is asked to clean at once where somebody asks; else it does so in its own time.
-_CLEANED: Final = ("holder", "card", "credential", "binding_history", "enrolment")
+_CLEANED: Final = tuple(name for name, kept in INVENTORY.items() if kept.sealed or kept.forgotten or kept.goes)
 
 
 class SqlErasures(Store):

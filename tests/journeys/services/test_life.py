@@ -549,13 +549,8 @@ def test_the_dead_neither_act_nor_apply_and_their_mandates_end(town: Town) -> No
         {"document": {"kind": "01", "number": said["id_number"]}, "name": said["name"]}
         for said in (town.holder(1), town.holder(5))
     )
-    written: dict[str, Any] = {
-        "ground": "mandate",
-        "cause": "elderly",
-        "relation": "child",
-        "ends_at": "2027-01-01T00:00:00Z",
-    }
-    papers: dict[str, Any] = {"proof": {"form": "written", "reference": "委托书 1", "given_at": "2026-11-01T00:00:00Z"}}
+    written: Json = {"ground": "mandate", "cause": "elderly", "relation": "child", "ends_at": "2027-01-01T00:00:00Z"}
+    papers: Json = {"proof": {"form": "written", "reference": "委托书 1", "given_at": "2026-11-01T00:00:00Z"}}
     given, had = (
         post(desk, "/v1/mandates", mandate(pair[0], pair[1], name, **written, **papers), 201)["mandate_id"]
         for name, pair in (("m-1", (dead, other)), ("m-2", (other, dead)))
