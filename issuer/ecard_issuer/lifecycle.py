@@ -6,7 +6,6 @@ verifiers hear of it at once.
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable
 from datetime import datetime
@@ -16,6 +15,7 @@ from unicodedata import category
 from ecard_card.errors import InvalidInput
 from ecard_card.status import CardChange
 from ecard_issuer.change_order import MAX_SEQUENCE, OWN
+from ecard_issuer.chosen_ids import CHOSEN_ID
 from ecard_issuer.ports import Changes
 from ecard_issuer.rows import ChangeResult
 from ecard_verifier.callers import CALLER_NAME
@@ -23,7 +23,6 @@ from ecard_verifier.callers import CALLER_NAME
 MAX_REASON: Final = 200
 #: Controls, direction marks, halves of surrogate pairs, line and paragraph separators.
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_EVENT_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 class LifeCycle:
@@ -107,7 +106,7 @@ class LifeCycle:
 
 
 def _check(event_id: str | None, source: str, sequence: int | None, reason: str, occurred_at: datetime | None) -> None:
-    if event_id is not None and not _EVENT_ID.fullmatch(event_id):
+    if event_id is not None and not CHOSEN_ID.fullmatch(event_id):
         raise InvalidInput("bad_card_event", "an event id is 1 to 64 letters, digits and . _ : -")
     if source != OWN and not CALLER_NAME.fullmatch(source):
         raise InvalidInput("bad_card_event", "a sender's name is 1 to 64 letters, digits, spaces and . _ @ -")

@@ -106,14 +106,17 @@ class People:
         return self.find(holder.id_number) or self._register.add_holder(self.draft(holder))
 
     def correct(self, row: HolderRow, holder: Holder) -> HolderRow:
-        """Write the person's name anew, under the same data key. Raises `Conflict` `holder_differs` for another
-        person, or one whose data key has changed meanwhile."""
-        if self.references.holder(holder.id_number) != row.holder_ref:
-            raise Conflict("holder_differs", "another person's number")
-        sealed = self.seal_of(row).seal(_written(holder), f"holder/{row.holder_ref}")
-        corrected = replace(row, sealed=sealed)
+        """Store the person anew, such as under a new name, with the same data key. Raises as `corrected`, and
+        `Conflict` `holder_differs` where the data key has changed meanwhile."""
+        corrected = self.corrected(row, holder)
         self._register.correct_holder(corrected)
         return corrected
+
+    def corrected(self, row: HolderRow, holder: Holder) -> HolderRow:
+        """That row, not stored. Raises `Conflict` `holder_differs` for another person."""
+        if self.references.holder(holder.id_number) != row.holder_ref:
+            raise Conflict("holder_differs", "another person's number")
+        return replace(row, sealed=self.seal_of(row).seal(_written(holder), f"holder/{row.holder_ref}"))
 
     def draft(self, holder: Holder) -> HolderRow:
         """A row for a person that is not stored yet, with a data key of its own."""
@@ -130,11 +133,6 @@ class People:
             sealed=seal.seal(_written(holder), f"holder/{holder_ref}"),
         )
         return row, seal
-
-    def renamed(self, row: HolderRow, name: str) -> HolderRow:
-        """The person's row under a new name, under the same data key; not stored."""
-        person = replace(self.person(row), name=name)
-        return replace(row, sealed=self.seal_of(row).seal(_written(person), f"holder/{row.holder_ref}"))
 
     def person(self, row: HolderRow) -> Holder:
         """Who that is. Raises `Unavailable` `register_damaged` if it does not open."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from ecard_card.errors import EcardError, NotAllowed, RuleViolation
 from ecard_card.life import LifeStatus
 from ecard_card.region_policy import STRICT, LossRules, RegionPolicy
 from ecard_card.status import ALLOWED_CHANGES, CardChange, CardStatus, EcardStatus, Effect
+from ecard_issuer import assembly
 from ecard_issuer.family.family import Consent
 from ecard_issuer.family.link import Relation
 from ecard_issuer.levels.business import BusinessType
@@ -28,6 +31,7 @@ from ecard_issuer.life.who import Who
 from ecard_issuer.partners.office import Wanted
 from ecard_issuer.partners.streams import Method
 from ecard_issuer.pins.secret import Secret
+from ecard_issuer.privacy.values import ErasureGround
 from ecard_issuer.register import tables
 from ecard_issuer.register.engine import writing
 from ecard_issuer.states import CredentialState
@@ -328,3 +332,30 @@ def test_an_order_is_collected_though_the_card_system_told_of_it_first(world: Wo
     assert (outcome.case.state, outcome.status) == ("collected", CardStatus.NORMAL)
     assert world.town.call("GET", f"/v1/cards/{new}")["binding"] == "awaiting"
     assert world.say_the_same(person) == "invalid"
+
+
+def test_an_export_has_every_room_that_keeps_something_and_each_says_what_it_is(world: World) -> None:
+    person = world.followed()
+    life, who = world.issuer.life, Who(card_ref=person.card_ref)
+    life.words.lock(True, who, world.asked(), world.now)
+    number = IdNumber(person.id_number)
+    exported = world.issuer.privacy.exporting.export("e1", number, IN_PERSON, "desk", world.now)
+    sections = {str(item["section"]): item for item in exported["sections"]}
+    rooms = Path(assembly.__file__).parent.rglob("*.py")
+    named = {name for room in rooms for name in re.findall(r'^    section = "(\w+)"', room.read_text(), re.MULTILINE)}
+    assert len(named) > 10
+    assert named <= sections.keys()
+    for item in sections.values():
+        assert item["title"]["zh"] != item["title"]["en"] != f"section_{item['section']}"
+    assert sections["partners_told"]["records"]
+    assert [case["kind"] for case in sections["card_business"]["records"][0]["cases"]] == ["holder_lock"]
+
+
+def test_nobody_is_erased_whose_new_card_is_being_made(world: World) -> None:
+    person = world.followed()
+    life, who = world.issuer.life, Who(card_ref=person.card_ref)
+    life.losses.report(LossKind.FORMAL, who, world.asked(), world.now)
+    life.replacements.order(ReplacementReason.LOSS, who, world.asked(), world.now)
+    erase, number = world.issuer.privacy.erasing.erase, IdNumber(person.id_number)
+    with pytest.raises(RuleViolation, match="erasure_card_live"):
+        erase("e1", number, ErasureGround.REQUEST, "letter 8", "admin", world.now)

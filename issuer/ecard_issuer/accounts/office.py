@@ -6,7 +6,6 @@ the account is the bank's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +18,7 @@ from ecard_issuer.accounts.values import AccountNumber, AccountRow, AccountStore
 from ecard_issuer.acting_rules import ActingRules
 from ecard_issuer.approvals import Approvals, Change
 from ecard_issuer.card_desk import CardDesk
+from ecard_issuer.chosen_ids import CHOSEN_ID
 from ecard_issuer.people import People, Seal
 from ecard_issuer.ports import Cards
 from ecard_issuer.rows import CardRow, HolderRow
@@ -26,7 +26,6 @@ from ecard_issuer.states import AccountState
 from ecard_verifier.callers import CALLER_NAME, Caller, Role
 from ecard_verifier.verdict import rfc3339
 
-_EVENT_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 #: Which of a person's accounts is told where they have several.
 _PREFERENCE: Final = (AccountState.ACTIVE, AccountState.NOT_ACTIVATED, AccountState.LOST, AccountState.CLOSED)
 #: Why there is none to pay to.
@@ -211,5 +210,5 @@ def _context(card_ref: str) -> str:
 
 
 def _require_event(event_id: str) -> None:
-    if not _EVENT_ID.fullmatch(event_id):
+    if not CHOSEN_ID.fullmatch(event_id):
         raise InvalidInput("bad_account_event", "an event id is 1 to 64 letters, digits and . _ : -")

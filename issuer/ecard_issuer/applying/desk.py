@@ -173,6 +173,11 @@ class Applying:
         """Every application of this person, oldest first."""
         return self._store.of_holder(self._people.references.holder(id_number))
 
+    def open_business(self, holder_ref: str, now: datetime) -> str | None:
+        """What of a person's applications is not finished: "application", or None. See `OpenBusiness`."""
+        rows = self._store.of_holder(holder_ref)
+        return "application" if any(row.closed_at is None for row in rows) else None
+
     def work(self, state: ApplicationState, region: str, after: Place | None, limit: int) -> tuple[ApplicationRow, ...]:
         """A page of the work list, without anything about people. `limit` is at most `MOST_WORK`."""
         return self._store.work(state, region, after, min(limit, MOST_WORK))

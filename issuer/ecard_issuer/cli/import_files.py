@@ -30,12 +30,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         command.add_argument("file", metavar="FILE", type=Path, help="CSV or JSON Lines, UTF-8 or GB18030")
         command.add_argument("--source", metavar="NAME", default="file", help="whose word it is: a registered source")
         command.add_argument("--dry-run", action="store_true", help="read and judge, store nothing")
-        command.add_argument("--dead-letters", metavar="FILE", type=Path, help="a line for each refused row")
+        command.add_argument(
+            "--dead-letters", metavar="FILE", type=Path, help="add a line for each refused row to FILE"
+        )
         command.add_argument("--encoding", metavar="NAME", help="utf-8 or gb18030, where the guess is wrong")
-        command.add_argument("--complete", action="store_true", help="the file is whole, if its last line has no end")
+        command.add_argument(
+            "--complete", action="store_true", help="the file is whole, even if its last line has no end"
+        )
         command.add_argument("--again", action="store_true", help="from the first row, whatever was read before")
         if kind == "cards":
-            command.add_argument("--profile", metavar="NAME", help="chip profile of rows that name none")
+            command.add_argument("--profile", metavar="NAME", help="chip profile of rows that name none, e.g. ssse-3")
         add_options(command, _run)
         command.set_defaults(kind=kind, profile=None)
 
@@ -74,6 +78,8 @@ def _run(args: argparse.Namespace) -> int:
     if report.cut:
         bar(report.rows, 1, 1)
         talk("The file ends inside of a row. What stood before is in; give the whole file and it goes on from here.")
+    elif report.rows and report.resumed_at == report.rows:
+        talk("This file was read to its end before: nothing was done. --again reads it once more.")
     if report.refused and args.dead_letters is None:
         talk(f"{report.refused} rows were refused; --dead-letters FILE names them.")
     show(args, report.as_json(), *table(report))

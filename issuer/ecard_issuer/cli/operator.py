@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from typing import Final
 
 from ecard_issuer.cli.common import actor_of, add_options, opened, show, talk
 from ecard_verifier.callers import Role
+
+#: What the caller of each role may do, in a few words.
+_ROLES: Final = {
+    Role.OPERATOR: "may do everything",
+    Role.VERIFIER: "follows the live feed",
+    Role.COUNTER: "has codes verified",
+    Role.DESK: "a clerk at an outlet",
+    Role.HOTLINE: "answers 12333, takes reports of losses",
+    Role.CHANNEL: "the back end of an app, a website or a kiosk",
+    Role.INSTITUTION: "a designated hospital or pharmacy",
+    Role.AGENCY: "an employer, community or school that applies for its people",
+    Role.SOURCE: "the physical card system",
+    Role.RELYING: "a service used on the strength of a card",
+    Role.PARTNER: "is told of status changes",
+}
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -17,13 +33,18 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         " approval of another: then say who you are by ECARD_TOKEN or ECARD_TOKEN_FILE.",
     )
     commands = operator.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    add = commands.add_parser("add", help="a new caller; the token is shown this once")
+    add = commands.add_parser(
+        "add",
+        help="a new caller; the token is shown this once",
+        epilog="Roles: " + "; ".join(f"{role.value}: {what}" for role, what in _ROLES.items()) + ".",
+    )
     add.add_argument("name", metavar="NAME", help="who it is; a second token under one name is allowed")
     add.add_argument(
         "--role",
         choices=[role.value for role in Role],
         default=Role.OPERATOR.value,
-        help="operator may do everything, verifier follows the feed, counter has codes verified (default %(default)s)",
+        metavar="ROLE",
+        help=f"one of those below (default {Role.OPERATOR.value})",
     )
     add_options(add, _add)
     add_options(commands.add_parser("list", help="every caller, without tokens"), _list)

@@ -73,6 +73,11 @@ def _add(args: argparse.Namespace) -> int:
 
     with opened(args) as issuer:
         office, method = issuer.partners.office, Method(args.method)
+        if not any(
+            (row.name, row.role) == (args.partner, "partner") and row.revoked_at is None
+            for row in issuer.operators.all()
+        ):
+            talk(f"Nobody can ask for this stream yet: `ecard operator add {args.partner} --role partner`.")
         wanted = Wanted(method, args.endpoint, description=args.description)
         stream = office.create(args.partner, wanted, issuer.clock())
         if method is Method.WEBHOOK:

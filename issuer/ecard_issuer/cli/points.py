@@ -10,6 +10,9 @@ from ecard_issuer.cli.common import add_options, opened, show, talk
 
 _FORMATS = ("csv", "jsonl")
 _EVERYWHERE = "000000"
+_SERVICES = (
+    "apply, collect, pin_change, pin_reset, loss, replace, cancel, ecard, bank_account, enquiry, self_service_device"
+)
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,7 +46,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     find = commands.add_parser("search", help="find points, as /v1/service-points does")
     find.add_argument("text", nargs="?", metavar="TEXT", help="of name or address")
     find.add_argument("--region", metavar="REGION", help="six digits, with all below it")
-    find.add_argument("--service", metavar="S", help="what shall be done there: pin_change, loss, collect, ...")
+    find.add_argument("--service", metavar="S", help=f"what shall be done there: {_SERVICES}")
     find.add_argument("--kind", metavar="K", help="outlet, bank_branch, hospital, pharmacy or kiosk")
     find.add_argument("--near", metavar="LAT,LON", help="degrees in WGS-84; the nearest first")
     find.add_argument("--radius", type=int, default=10_000, metavar="M", help="metres around it (default %(default)s)")
@@ -121,7 +124,10 @@ def _search(args: argparse.Namespace) -> int:
             radius=args.radius,
         )
     except (TypeError, ValueError):
-        raise InvalidInput("bad_usage", "a service, kind or place that is not known") from None
+        raise InvalidInput(
+            "bad_usage",
+            f"--near is two numbers of degrees: LAT,LON; --service is one of {_SERVICES}; --kind as the help says",
+        ) from None
     with opened(args) as issuer:
         page = issuer.service_points.search(query, issuer.clock(), open_now=args.open_now, limit=args.limit)
     lines = []

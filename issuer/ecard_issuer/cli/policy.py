@@ -108,6 +108,8 @@ def _lines(answer: Mapping[str, object]) -> list[str]:
     lines = [
         f"{name}: {answer[name]}" for name in ("region", "set_for", "effective_from", "digest") if answer.get(name)
     ]
+    if "set_for" in answer and not answer.get("effective_from"):
+        lines.append("nobody has set a policy for this region or one above it: the strict reading holds")
     for item in settings if isinstance(settings, list) else ():
         lines.append(f"{item['name']} = {item['value']}  # {item['text']['en']} {item['text']['zh']}")
     return lines

@@ -6,7 +6,6 @@ and the guardianship. Places that such links hold are freed when the next relati
 
 from __future__ import annotations
 
-import re
 import secrets as randomness
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from ecard_card.age import comes_of_age
 from ecard_card.card import IdNumber
 from ecard_card.errors import InvalidInput, NotAllowed, NotFound, RuleViolation
 from ecard_issuer.acting_rules import ActingRules
+from ecard_issuer.chosen_ids import CHOSEN_ID
 from ecard_issuer.ecards import Ecard, Ecards
 from ecard_issuer.family.link import LinkEnd, LinkRow, Links, Proof, Relation, Side
 from ecard_issuer.people import People
@@ -25,7 +25,6 @@ from ecard_issuer.pins.passwords import Passwords
 from ecard_issuer.pins.secret import Secret
 from ecard_verifier.callers import Caller, Role
 
-_NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _CLERKS: Final = frozenset({Role.DESK, Role.OPERATOR})
 
 
@@ -44,7 +43,7 @@ class Consent:
     until: datetime | None = None
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.text) or (self.until is not None and self.until.tzinfo is None):
+        if not CHOSEN_ID.fullmatch(self.text) or (self.until is not None and self.until.tzinfo is None):
             raise InvalidInput("bad_consent", "want the name of a text, and a time with its zone")
 
 
@@ -136,7 +135,7 @@ class Family:
     def record_shown(self, link: LinkRow, showing_id: str, caller: Caller, now: datetime) -> bool:
         """Record for both that the e-card was shown; False for a repetition. Raises as `may_show`; `Conflict`
         `family_showing_differs`; `InvalidInput` `bad_event_id`."""
-        if not _NAME.fullmatch(showing_id):
+        if not CHOSEN_ID.fullmatch(showing_id):
             raise InvalidInput("bad_event_id", "want 1 to 64 letters, digits and . _ : -")
         permitted = self.may_show(link.viewer_ref, link.relative_ref, now)
         if permitted.link_id != link.link_id:

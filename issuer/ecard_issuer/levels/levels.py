@@ -6,22 +6,19 @@ it keeps the e-card (the e-card recovers by itself when the new card is collecte
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from ecard_card.acting import IN_PERSON, Act, Acting
 from ecard_card.errors import InvalidInput, RuleViolation
 from ecard_issuer.acting_rules import ActingRules
+from ecard_issuer.chosen_ids import CHOSEN_ID
 from ecard_issuer.ecards import Ecards
 from ecard_issuer.levels.business import LEVEL_NEEDED, BusinessType, Level
 from ecard_issuer.levels.opening import Closing, OpeningRow, Openings
 from ecard_issuer.pins.passwords import Passwords
 from ecard_issuer.pins.secret import Secret
 from ecard_verifier.callers import Caller
-
-_CONSENT: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class Levels:
         `consent` names the text that the holder agreed to. The e-card password is asked for, because each payment will
         ask for it. Raises what `ActingRules.require` and `Passwords.verify` raise, `InvalidInput` `bad_consent`.
         """
-        if not _CONSENT.fullmatch(consent):
+        if not CHOSEN_ID.fullmatch(consent):
             raise InvalidInput("bad_consent", "a consent's text is named by 1 to 64 letters, digits and . _ : -")
         ecard = self._ecards.usable(ecard_id, now)
         self._rules.require(acting, ecard.card.holder_ref, Act.OPEN_PAYMENT, now)

@@ -195,7 +195,7 @@ class Replacements:
         if changed.get("name") and not changed.get("id_number"):  # else the new person was entered by their new name
             people = self._office.desk.people
             row = people.get(self._office.card(case.card_ref).holder_ref)
-            renamed = people.renamed(row, changed["name"])
+            renamed = people.corrected(row, replace(people.person(row), name=changed["name"]))
         outcome = self._office.cases.collect(case_id, enrolment_id, renamed, asked.caller.name, now)
         self._office.wake()
         return outcome

@@ -15,6 +15,7 @@ from ecard_issuer.life.rules import TERM, Decision, step
 from ecard_issuer.life.values import UNDER_WAY, CaseKind, CaseRow, CaseState, Outcome
 from ecard_issuer.register import tables
 from ecard_issuer.register.sql import columns, insert_new, lock_card, many, one
+from ecard_issuer.register.sql_cards import correct
 from ecard_issuer.register.sql_changes import SqlChanges, end_binding
 from ecard_issuer.rows import CardRow, HolderRow
 from ecard_verifier.verdict import rfc3339
@@ -116,9 +117,7 @@ class SqlCases(SqlChanges):
                 new = lock_card(connection, new.card_ref)
                 self._apply(connection, new, Reported(CardChange.ENABLE, f"{case_id}-enabled", now), now)
             if renamed is not None:
-                holder = tables.holder
-                row = holder.c.holder_ref == renamed.holder_ref
-                connection.execute(update(holder).where(row).values(sealed=renamed.sealed))
+                correct(connection, renamed)
             moved = _stepped(case, CaseState.COLLECTED, caller, now)
             _keep(connection, moved)
             return replace(self._outcome(connection, moved, now), before=old.status)

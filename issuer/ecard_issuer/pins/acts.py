@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
 
 from ecard_card.acting import Acting
 from ecard_card.card import IdNumber
 from ecard_card.errors import Conflict, InvalidInput, NotAllowed, RuleViolation
+from ecard_issuer.chosen_ids import CHOSEN_ID
 from ecard_issuer.people import People
 from ecard_issuer.pins.secret import Purpose, Secret, SecretAct, SecretEvent, SecretRow, Secrets
 from ecard_verifier.callers import Caller
-
-_EVENT_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 class Acts:
@@ -33,7 +30,7 @@ class Acts:
         used is refused: taken for a repetition, it would answer that a secret was changed which was not."""
         if event_id is None:
             return None
-        if not _EVENT_ID.fullmatch(event_id):
+        if not CHOSEN_ID.fullmatch(event_id):
             raise InvalidInput("bad_event_id", "want 1 to 64 letters, digits and . _ : -")
         done = self._store.find_event(purpose, subject, event_id)
         if done is not None and (done.act, done.caller) != (act, caller.name):

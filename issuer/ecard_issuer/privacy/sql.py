@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, exc, exists, literal, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, exc, exists, literal, or_, select, text, update
 
 from ecard_card.errors import Conflict, RuleViolation
 from ecard_card.status import CardStatus
@@ -183,7 +183,8 @@ def _cards_of(connection: Connection, holder_ref: str) -> list[str]:
 
 
 def _hindrance(connection: Connection, cards: Sequence[str], holder_ref: str) -> str | None:
-    live = exists().where(_card.c.holder_ref == holder_ref, _card.c.status != CardStatus.CANCELLED)
+    unfinished = or_(_card.c.status != CardStatus.CANCELLED, _card.c.replacing)  # or a new one is being made
+    live = exists().where(_card.c.holder_ref == holder_ref, unfinished)
     if connection.scalar(select(literal(1)).where(live)):
         return "cards"
     planned = exists().where(_plan.c.card_ref.in_(cards), _plan.c.state == fixed(PlanState.PLANNED))

@@ -41,11 +41,8 @@ class SqlCards(Store):
         return stored
 
     def correct_holder(self, holder: HolderRow) -> None:
-        rows = tables.holder
         with self._writing() as connection:
-            same = (rows.c.holder_ref == holder.holder_ref, rows.c.wrapped_data_key == holder.wrapped_data_key)
-            if connection.execute(update(rows).where(*same).values(sealed=holder.sealed)).rowcount != 1:
-                raise Conflict("holder_differs", "not the person, or not the data key, that is stored")
+            correct(connection, holder)
 
     def get_card(self, card_ref: str) -> CardRow:
         with self._reading() as connection:
@@ -122,3 +119,11 @@ def _enter(connection: Connection, holder: HolderRow) -> None:
         select(erased.c.former_ref).where(erased.c.former_ref == holder.holder_ref, erased.c.key_mark == mark)
     ):
         raise Conflict("holder_erased", "this person was erased a moment ago: seal under a new data key")
+
+
+def correct(connection: Connection, holder: HolderRow) -> None:
+    """Store a person anew. Raises `Conflict` `holder_differs` if their data key is no longer the one they had."""
+    rows = tables.holder
+    same = (rows.c.holder_ref == holder.holder_ref, rows.c.wrapped_data_key == holder.wrapped_data_key)
+    if connection.execute(update(rows).where(*same).values(sealed=holder.sealed)).rowcount != 1:
+        raise Conflict("holder_differs", "not the person, or not the data key, that is stored")

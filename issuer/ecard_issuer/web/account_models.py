@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, StrictStr
 
 from ecard_issuer.states import AccountState
+from ecard_issuer.web.acting_models import ActingBody
 from ecard_issuer.web.models import Body, EventId
-from ecard_issuer.web.relying_models import ActingBody, Names
+from ecard_issuer.web.relying_models import Names
 
 BankCode = Annotated[StrictStr, Field(pattern="^[A-Z0-9]{3,14}$", examples=["ICBC"])]
 Number = Annotated[

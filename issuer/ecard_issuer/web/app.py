@@ -42,6 +42,8 @@ from ecard_verifier.web.models import Ready
 _ABOUT = (
     "Registers physical cards, proves their chips, issues e-cards bound to them one to one, and publishes their status."
     " Everything that changes or reads a person's data wants a bearer token; each route says of which roles."
+    "\n\nLosses, replacements, cancelling, applications, mandates, PINs, family e-cards, relying services and partners'"
+    " streams have routes of their own. What is sent again under the same id is done once."
     "\n\nTo issue an e-card: `POST /v1/cards` with the card; `POST /v1/enrolments` for a challenge; read the chip and"
     " let it answer; hand that in as evidence; then ask for the credential with the phone's public key and its proof."
     " The examples use synthetic data, which an issuer takes only with `ECARD_ALLOW_TEST_CHIPS=true`."

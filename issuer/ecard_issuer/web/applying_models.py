@@ -21,9 +21,10 @@ from ecard_issuer.applying.values import (
     RefusalReason,
     Residency,
 )
+from ecard_issuer.web.acting_models import ActingBody
 from ecard_issuer.web.mandates_models import ProofBody
-from ecard_issuer.web.models import Body, Reference
-from ecard_issuer.web.people_models import ActingBody, FileBody, Note, PersonBody, Region, RequestId
+from ecard_issuer.web.models import Body, Reference, RequestId
+from ecard_issuer.web.people_models import FileBody, Note, PersonBody, Region
 
 _PHONE = r"^(\+?[0-9][0-9 -]{4,19})?$"
 

@@ -14,8 +14,9 @@ from ecard_issuer.family.link import LinkEnd, Proof, Relation, Side
 from ecard_issuer.levels.business import BusinessType
 from ecard_issuer.levels.opening import Closing
 from ecard_issuer.pins.secret import Secret
+from ecard_issuer.web.acting_models import ActingBody
 from ecard_issuer.web.models import EventId, Reference
-from ecard_issuer.web.secret_models import ActingBody, Digits, Document, EcardBody, ForHolder, Unsaid
+from ecard_issuer.web.secret_models import Digits, Document, EcardBody, ForHolder, Unsaid
 
 Number = Annotated[
     StrictStr,

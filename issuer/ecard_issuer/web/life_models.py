@@ -7,31 +7,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StrictBool, StrictStr
 
-from ecard_card.acting import IN_PERSON, Acting, Channel, Ground
+from ecard_card.acting import IN_PERSON, Channel, Ground
 from ecard_card.card import Holder, IdNumber
 from ecard_issuer.life.office import channel_of
 from ecard_issuer.life.values import Asked, CancellationCause, LossKind, ReplacementReason
 from ecard_issuer.life.who import Who
-from ecard_issuer.web.models import Body, HolderBody, Reference
+from ecard_issuer.web.acting_models import ActingBody
+from ecard_issuer.web.models import Body, HolderBody, Reference, RequestId
 from ecard_verifier.callers import Caller
 
-RequestId = Annotated[
-    StrictStr,
-    Field(pattern="^[A-Za-z0-9._:-]{1,64}$", description="Chosen by the caller: the same request again is done once."),
-]
 Region = Annotated[StrictStr, Field(pattern="^[0-9]{6}$", description="Which of the holder's cards, by its region.")]
 EcardId = Annotated[StrictStr, Field(pattern="^[0-9a-f]{1,64}$", description="The e-card that the card carries.")]
-
-
-class ActingBody(Body):
-    """On which ground somebody acts for the holder."""
-
-    ground: Ground = Field(Ground.OWN, description="`own`: the holder.")
-    mandate_id: StrictStr | None = Field(None, max_length=64, description="The mandate, unless it is the holder.")
-
-    def to_acting(self) -> Acting:
-        """Raises `InvalidInput` `bad_acting`."""
-        return Acting(self.ground, self.mandate_id)
 
 
 class ByBody(Body):

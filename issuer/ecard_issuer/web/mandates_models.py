@@ -9,8 +9,8 @@ from pydantic import AwareDatetime, BaseModel, Field, StrictStr
 
 from ecard_card.acting import Act, Ground
 from ecard_issuer.mandates.values import MAX_EVIDENCE, Form, MandateCause, NewMandate, Proof, Relation
-from ecard_issuer.web.models import Body
-from ecard_issuer.web.people_models import PersonBody, Region, RequestId
+from ecard_issuer.web.models import Body, RequestId
+from ecard_issuer.web.people_models import PersonBody, Region
 
 
 class ProofBody(Body):

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, St
 from ecard_card import jose
 from ecard_card.card import Card, CardNumber, Chip, Holder, IdentificationCode, IdNumber
 from ecard_card.status import ECARD_CHANGES, CardChange
+from ecard_issuer.chosen_ids import CHOSEN_ID
 
 Assurance = Literal["declared", "read", "challenge", "signature"]
 Reference = Annotated[StrictStr, Field(pattern="^[0-9a-f]{1,64}$")]
@@ -18,9 +19,11 @@ Sequence = Annotated[
     StrictInt,
     Field(ge=1, le=2**53 - 1, description="The sender's own per-card number. It counts among those of this caller."),
 ]
-EventId = Annotated[
-    StrictStr, Field(pattern="^[A-Za-z0-9._:-]{1,64}$", description="Makes a repetition harmless: choose it once.")
+RequestId = Annotated[
+    StrictStr,
+    Field(pattern=f"^{CHOSEN_ID.pattern}$", description="Chosen by the caller: asked again, it is done once."),
 ]
+EventId = RequestId
 OccurredAt = Annotated[
     datetime, Field(description="RFC 3339 with its zone, e.g. `2026-01-31T12:00:00Z`. Default: now.")
 ]

@@ -9,19 +9,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StrictStr
 
-from ecard_card.acting import Acting, Ground
 from ecard_card.card import Holder, IdNumber
 from ecard_card.errors import InvalidInput
 from ecard_card.identity_document import DocumentKind, IdentityDocument, as_typed, number_of
 from ecard_card.life import LifeStatus
 from ecard_card.person_name import as_written
 from ecard_issuer.documents import MAX_COPY
-from ecard_issuer.web.models import Body, Reference
+from ecard_issuer.web.models import Body
 
 Region = Annotated[StrictStr, Field(pattern="^[0-9]{6}$", description="Six digits (GB/T 2260).", examples=["000000"])]
-RequestId = Annotated[
-    StrictStr, Field(pattern="^[A-Za-z0-9._:-]{1,64}$", description="Chosen by the caller: asking again is harmless.")
-]
 Note = Annotated[StrictStr, Field(max_length=500, repr=False, description="For the person; sealed at rest.")]
 Number = Annotated[StrictStr, Field(min_length=1, max_length=40)]
 #: Base64 of the largest copy.
@@ -60,17 +56,6 @@ class PersonBody(Body):
     def to_holder(self) -> Holder:
         """Raises the `InvalidInput` of whichever part is wrong."""
         return Holder(number_of(self.document.to_document(), self.number()), as_written(self.name), self.born)
-
-
-class ActingBody(Body):
-    """Who acts."""
-
-    ground: Ground = Field(Ground.OWN, description="`own`: the person themselves.")
-    mandate_id: Reference | None = Field(None, description="Of whoever is not the person.")
-
-    def to_acting(self) -> Acting:
-        """Raises `InvalidInput` `bad_acting`."""
-        return Acting(self.ground, self.mandate_id)
 
 
 class FileBody(Body):

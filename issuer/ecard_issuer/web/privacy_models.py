@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StrictStr
 
-from ecard_card.acting import IN_PERSON, Acting, Ground
+from ecard_card.acting import IN_PERSON, Acting
 from ecard_card.card import IdNumber
 from ecard_issuer.privacy.values import MAX_PROOF, ErasureGround
+from ecard_issuer.web.acting_models import ActingBody
 from ecard_issuer.web.models import Body
 
 Id = Annotated[
@@ -19,17 +20,6 @@ IdNumberText = Annotated[
     StrictStr,
     Field(min_length=18, max_length=18, repr=False, description="ID number (社会保障号码), 18 characters."),
 ]
-
-
-class ActingBody(Body):
-    """Who acts for the person."""
-
-    ground: Ground = Field(description="`own`: the person; else a mandate is named.")
-    mandate_id: StrictStr | None = Field(None, pattern="^[A-Za-z0-9._:-]{1,64}$")
-
-    def to_acting(self) -> Acting:
-        """Raises `InvalidInput` `bad_acting`."""
-        return Acting(self.ground, self.mandate_id)
 
 
 class ExportBody(Body):

@@ -22,10 +22,10 @@ _WORDS: Final = {
         "uses": "What the e-card is for",
         "services": "What people do on the strength of their card",
         "channels": "Where to apply and ask",
-        "hotline": "Hotline",
+        "hotline": "Hotline: ",
         "points": "Service points near you: address, telephone, hours",
         "no_address": "ask at the hotline",
-        "how": "how it works",
+        "how": "how it works: ",
     },
     "zh": {
         "title": "社会保障卡",
@@ -35,10 +35,10 @@ _WORDS: Final = {
         "uses": "电子社保卡的用途",
         "services": "凭卡办理的业务",
         "channels": "办理渠道",
-        "hotline": "服务热线",
+        "hotline": "服务热线：",
         "points": "查询服务网点：地址、电话、营业时间",
         "no_address": "请拨打服务热线咨询",
-        "how": "接口说明",
+        "how": "接口：",
     },
 }
 
@@ -49,7 +49,7 @@ def programme_page(
     """The page; `services` are lines of the catalogue with their names, Chinese first."""
     words, described, addresses = _WORDS[language], office.described, office.addresses()
     parts = [f"<h1>{words['title']}</h1><p>{words['other']}</p>"]
-    parts.append(f"<p>{words['hotline']}: <strong>{escape(described.hotline)}</strong></p>")
+    parts.append(f"<p>{words['hotline']}<strong>{escape(described.hotline)}</strong></p>")
     for name, items in (("facts", described.facts), ("functions", described.functions)):
         parts.append(_section(words[name], (_line(item, language, _offers(item, language)) for item in items)))
     uses = []
@@ -57,15 +57,20 @@ def programme_page(
         note = use.note_zh if language == "zh" else use.note_en
         uses.append(_line(use, language, escape(note) if use.state is State.NOT_YET else _offers(use, language)))
     parts.append(_section(words["uses"], uses))
-    named = (f'<li value="{line}">{escape(zh if language == "zh" else en)}</li>' for line, zh, en in services)
+    told = {item.line for item in described.items()}
+    named = (
+        f'<li value="{line}">{escape(zh if language == "zh" else en)}</li>'
+        for line, zh, en in services
+        if line not in told
+    )
     parts.append(_section(words["services"], named))
     channels = []
     for channel in described.channels:
         address = addresses.get(channel.channel)
-        told = words["no_address"] if address is None else escape(address)
+        where = words["no_address"] if address is None else escape(address)
         if address is not None and is_link(address):
-            told = f'<a href="{escape(address)}">{told}</a>'
-        channels.append(_line(channel, language, told))
+            where = f'<a href="{escape(address)}">{where}</a>'
+        channels.append(_line(channel, language, where))
     parts.append(_section(words["channels"], channels))
     parts.append(f'<p><a href="v1/service-points">{words["points"]}</a></p>')
     return page(words["title"], "".join(parts), language)
@@ -81,5 +86,5 @@ def _line(item: Item, language: Language, more: str) -> str:
 
 
 def _offers(item: Item, language: Language) -> str:
-    how = _WORDS[language]["how"]
-    return " ".join(f'<a href="docs#{escape(name)}">{how}: <code>{escape(name)}</code></a>' for name in item.offers)
+    links = (f'<a href="docs#{escape(name)}"><code>{escape(name)}</code></a>' for name in item.offers)
+    return _WORDS[language]["how"] + " ".join(links) if item.offers else ""

@@ -20,6 +20,8 @@ from ecard_verifier.web.models import Live
 _MAX_LIST: Final = 2**31 - 1
 _LINKS: Final = (
     ("programme", "what the card is, what it is for, and where people reach it"),
+    ("v1/service-points", "where card business is done: address, telephone, hours"),
+    ("v1/catalogue", "what people do on the strength of their card"),
     ("docs", "the API, route by route"),
     ("openapi.json", "the same for machines"),
     (".well-known/ecard-trust-list", "the signed trust list"),

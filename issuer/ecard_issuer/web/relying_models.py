@@ -12,13 +12,11 @@ from ecard_card.card import ChipAssurance
 from ecard_issuer.relying.claims import Claim
 from ecard_issuer.relying.rules import Ask
 from ecard_issuer.relying.services import Period, RelyingService
-from ecard_issuer.web.models import Assurance, Body, Reference
+from ecard_issuer.web.acting_models import ActingBody
+from ecard_issuer.web.models import Assurance, Body, Reference, RequestId
 
 BusinessType = Literal["01", "02", "03", "04"]
 Line = Annotated[StrictInt, Field(ge=1, le=104, description="A line of the catalogue: what it is for.")]
-RequestId = Annotated[
-    StrictStr, Field(pattern="^[A-Za-z0-9._:-]{1,64}$", description="Yours: makes a repetition harmless.")
-]
 AccountClaim = Literal["bank_account", "bank_account_token"]
 
 
@@ -74,16 +72,6 @@ class ServiceBody(Body):
             standing_days=self.standing_days,
             period=self.period,
         )
-
-
-class ActingBody(Body):
-    """Who acts for the holder, where it is not the holder."""
-
-    ground: Ground
-    mandate_id: StrictStr | None = Field(None, pattern="^[A-Za-z0-9._:-]{1,64}$")
-
-    def to_acting(self) -> Acting:
-        return Acting(self.ground, self.mandate_id)
 
 
 class CheckBody(Body):

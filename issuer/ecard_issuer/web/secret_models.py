@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StrictStr
 
-from ecard_card.acting import IN_PERSON, Acting, Ground
+from ecard_card.acting import IN_PERSON, Acting
 from ecard_card.card import IdentificationCode
 from ecard_card.errors import InvalidInput
 from ecard_issuer.levels.business import BusinessType
 from ecard_issuer.people import References
 from ecard_issuer.pins.secret import SecretAct
+from ecard_issuer.web.acting_models import ActingBody
 from ecard_issuer.web.models import Body, EventId, Reference
 
 Digits = Annotated[StrictStr, Field(min_length=1, max_length=16, description="Six digits, as typed; never in a URL.")]
@@ -32,17 +33,6 @@ class Unsaid(Body):
 
     def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
         return ()
-
-
-class ActingBody(Body):
-    """Who acts; without it the holder."""
-
-    ground: Ground
-    mandate_id: StrictStr | None = Field(None, max_length=64, pattern="^[A-Za-z0-9._:-]{1,64}$")
-
-    def to_acting(self) -> Acting:
-        """Raises `InvalidInput` `bad_acting`."""
-        return Acting(self.ground, self.mandate_id)
 
 
 class ForHolder(Unsaid):

@@ -208,7 +208,7 @@ def test_what_a_service_was_not_registered_for_is_refused(town: Town, person: Pe
     assert town.check("for-payment", 422, code=town.code(person))["code"] == "level_too_low"
     town.relying("with-pin", pin=True)
     assert town.check("with-pin", 422, code=town.code(person))["code"] == "pin_needed"
-    assert town.check("with-pin", 503, code=town.code(person), pin="654321")["code"] == "pin_unavailable"
+    assert town.check("with-pin", 422, code=town.code(person), pin="654321")["code"] == "pin_wrong"
     town.relying("by-mandate")
     mandate = {"ground": "mandate", "mandate_id": "m-1"}
     assert town.check("by-mandate", 422, code=town.code(person), acting=mandate)["code"] == "mandate_unknown"

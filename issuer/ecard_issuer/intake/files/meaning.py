@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
 from ecard_card.card import Card, CardNumber, Chip, Holder, IdentificationCode, IdNumber
+from ecard_card.china import CHINA
 from ecard_card.errors import InvalidInput
 from ecard_card.jose import b64url_decode
 from ecard_card.status import CardChange, CardStatus
 from ecard_issuer.intake.event import CardEvent, Subject
 
-#: Times without a zone are China's.
-CHINA: Final = timezone(timedelta(hours=8))
 _STATUS_OF: Final = MappingProxyType(
     {str(int(status)): status for status in CardStatus}
     | {
