@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from datetime import datetime
 from pathlib import Path
 
+from ecard_card.errors import InvalidInput
 from ecard_issuer.cli.common import actor_of, add_options, opened, show, talk
 
 
@@ -12,6 +14,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add `reconcile`."""
     parser = subparsers.add_parser("reconcile", help="compare the register with a snapshot of the card system")
     parser.add_argument("file", metavar="FILE", type=Path, help="the snapshot; with --approved, its report")
+    parser.add_argument("--as-of", metavar="TIME", help="when the snapshot was taken, RFC 3339; not with --approved")
     parser.add_argument("--region", metavar="CODE", default="000000", help="only cards of this region")
     parser.add_argument("--report", metavar="FILE", type=Path, help="where the differences go (FILE.differences.jsonl)")
     parser.add_argument("--encoding", metavar="NAME", help="utf-8 or gb18030, where the guess is wrong")
@@ -31,12 +34,15 @@ def _run(args: argparse.Namespace) -> int:
             row = desk.repair(args.file, actor_of(args, issuer), now, approved=args.approved)
             show(args, reconciliation_answer(row), *(f"{what}: {count}" for what, count in row.repairs.items()))
             return 0 if set(row.repairs) <= {"repaired"} else 1
+        if args.as_of is None:
+            raise InvalidInput("bad_usage", "say with --as-of when the snapshot was taken: nothing newer is undone")
         report = args.report or args.file.with_name(args.file.name + ".differences.jsonl")
         row = desk.compare(
             args.file,
             report,
             issuer.settings.data_dir,
             now,
+            as_of=_time(args.as_of),
             region=args.region,
             encoding=args.encoding,
             complete=args.complete,
@@ -48,3 +54,10 @@ def _run(args: argparse.Namespace) -> int:
         lines = [f"{kind:<20}{count:>14,}" for kind, count in row.counts.items()]
         show(args, reconciliation_answer(row), *lines, f"{'compared':<20}{row.compared:>14,}")
     return 1 if row.counts else 0
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput("bad_snapshot_time", "a time looks like 2026-01-31T12:00:00Z") from None

@@ -21,6 +21,8 @@ from tests.issuer.service import ORIGIN, open_service
 
 Ecard = Callable[..., Any]
 
+TAKEN = "2026-01-01T00:00:00Z"
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -115,7 +117,7 @@ def test_a_snapshot_is_compared_and_repaired_when_another_has_agreed(
 ) -> None:
     ecard("import", "cards", write(folder / "cards.csv", HEADER, card_rows(5)), "--profile", "x")
     same = write(folder / "same.csv", HEADER, card_rows(5))
-    assert ecard("reconcile", same)["counts"] == {}
+    assert ecard("reconcile", same, "--as-of", TAKEN)["counts"] == {}
     there = write(folder / "there.csv", HEADER, [card_row(n, status="2") for n in range(5)])
     service = open_service(folder / "data", approvals_needed=1)
     tokens = {
@@ -127,7 +129,7 @@ def test_a_snapshot_is_compared_and_repaired_when_another_has_agreed(
     monkeypatch.setenv("ECARD_TOKEN", tokens["first"])
     report = folder / "report.jsonl"
     with pytest.raises(ApprovalNeeded) as waiting:
-        ecard("reconcile", there, "--report", report, "--repair")
+        ecard("reconcile", there, "--as-of", TAKEN, "--report", report, "--repair")
     assert waiting.value.code == "approval_needed"
     request = waiting.value.request_id
     service = open_service(folder / "data", approvals_needed=1)
@@ -136,7 +138,7 @@ def test_a_snapshot_is_compared_and_repaired_when_another_has_agreed(
     service.issuer.close()
     row = ecard("reconcile", report, "--approved", request)
     assert row["repairs"] == {"repaired": 5}
-    assert ecard("reconcile", there)["counts"] == {}
+    assert ecard("reconcile", there, "--as-of", TAKEN)["counts"] == {}
 
 
 def test_a_retry_of_what_was_never_read_is_refused(ecard: Ecard, folder: Path) -> None:

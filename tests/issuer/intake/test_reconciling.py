@@ -6,7 +6,7 @@ import json
 import random
 import stat
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ def seed(service: Service, folder: Path, count: int = 12) -> Service:
 def compare(service: Service, snapshot: Path, **options: Any) -> tuple[Path, Any]:
     report = snapshot.with_suffix(".report")
     desk = service.issuer.intake.reconciliation
+    options = {"as_of": service.clock(), **options}
     return report, desk.compare(snapshot, report, snapshot.parent, service.clock(), **options)
 
 
@@ -208,3 +209,21 @@ def _template() -> Any:
 
 
 _TEMPLATE = _template()
+
+
+def test_a_snapshot_that_is_older_than_a_loss_does_not_undo_it(seeded: Service, tmp_path: Path) -> None:
+    taken = seeded.clock()
+    lost, found = card_ref(seeded, 1), card_ref(seeded, 2)
+    seeded.issuer.lifecycle.change(found, CardChange.REPORT_LOSS, taken)
+    seeded.clock.advance(60)
+    seeded.issuer.lifecycle.change(lost, CardChange.REPORT_LOSS, seeded.clock())
+    there = write(tmp_path / "there.csv", HEADER, card_rows(12))
+    report, row = compare(seeded, there, as_of=taken)
+    assert row.counts == {"status_differs": 2}
+    desk = seeded.issuer.intake.reconciliation
+    assert desk.repair(report, "admin", seeded.clock()).repairs == {"card_change_superseded": 1, "repaired": 1}
+    statuses = [seeded.issuer.register.get_card(ref).status for ref in (lost, found)]
+    assert statuses == [CardStatus.LOST, CardStatus.NORMAL]
+    for wrong in (seeded.clock.advance(1).replace(tzinfo=None), seeded.clock() + timedelta(seconds=1)):
+        with refused(InvalidInput, "bad_snapshot_time"):
+            compare(seeded, there, as_of=wrong)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from ecard_issuer.intake.files.meaning import card_of
 from ecard_issuer.intake.files.rows import Row, rows
 from ecard_issuer.intake.ports import ReconciliationRow, ReconciliationStore
 from ecard_issuer.intake.reconciling.compare import Difference, Kind, Tally, differences
-from ecard_issuer.intake.reconciling.report import ReportWriter, digest_of, status_differences
+from ecard_issuer.intake.reconciling.report import ReportWriter, digest_of, status_differences, taken_at
 from ecard_issuer.intake.reconciling.snapshot import Snapshot
 from ecard_issuer.lifecycle import LifeCycle
 from ecard_issuer.people import References
@@ -52,20 +52,27 @@ class Reconciliation:
         workplace: Path,
         now: datetime,
         *,
+        as_of: datetime,
         region: str = EVERYWHERE,
         encoding: str | None = None,
         complete: bool = False,
         progress: Callable[[int, int, int], None] = lambda row, offset, size: None,
     ) -> ReconciliationRow:
-        """Write every difference to `report`. `workplace` is a private folder with room for the snapshot.
+        """Write every difference to `report`. `as_of` is when the snapshot was taken, which it does not say itself; of
+        what happened to a card after that it knows nothing. `workplace` is a private folder with room for the
+        snapshot.
 
-        Raises `InvalidInput`: `bad_region`, `snapshot_cut` (the file ends inside of a row: whatever it lacks would
-        look like a difference), `file_unreadable`, and as `layout_of`.
+        Raises `InvalidInput`: `bad_snapshot_time` (without a zone, or ahead of our clock), `bad_region`,
+        `snapshot_cut` (the file ends inside of a row: whatever it lacks would look like a difference),
+        `file_unreadable`, and as `layout_of`.
         """
         if not is_region(region):
             raise InvalidInput("bad_region", "a region is six digits")
+        if as_of.tzinfo is None or as_of > now:
+            raise InvalidInput("bad_snapshot_time", "want a time with its zone that is past")
         tally = Tally()
-        head = {"region": region, "snapshot": digest_of(snapshot), "made_at": now.isoformat()}
+        taken = as_of.astimezone(UTC).isoformat()
+        head = {"region": region, "snapshot": digest_of(snapshot), "as_of": taken, "made_at": now.isoformat()}
         with Snapshot(workplace, self._references) as there, ReportWriter(report, head) as writer:
             for unreadable in _fill(there, snapshot, encoding, complete, progress):
                 writer.add(unreadable)
@@ -77,7 +84,8 @@ class Reconciliation:
         return row
 
     def repair(self, report: Path, actor: str, now: datetime, *, approved: str | None = None) -> ReconciliationRow:
-        """Bring the statuses of the report's cards to what the snapshot says, each as an event of its own.
+        """Bring the statuses of the report's cards to what the snapshot says, each as an event of its own, dated when
+        the snapshot was taken: it undoes nothing that is newer.
 
         Only what this report says, only under an approval for this very report, and only for cards to which nothing
         has happened since. It may be called again after a crash. What is missing on either side, and expiry or holder
@@ -93,16 +101,23 @@ class Reconciliation:
                 raise InvalidInput("bad_report", "the request is for another report")
             self._store.begin_repair(digest, actor, now, grant=grant)
         done: Counter[str] = Counter()
+        as_of = taken_at(report)
         for card_ref, here, there, sequence in status_differences(report):
-            done[self._repair_one(digest, card_ref, CardStatus(here), CardStatus(there), sequence, now)] += 1
+            path = way(CardStatus(here), CardStatus(there))
+            done[self._repair_one(digest, card_ref, path, sequence, as_of, now)] += 1
         self._store.count_repairs(digest, done)
         return self._store.get_reconciliation(digest)
 
     def _repair_one(
-        self, digest: str, card_ref: str, here: CardStatus, there: CardStatus, sequence: int, now: datetime
+        self,
+        digest: str,
+        card_ref: str,
+        path: tuple[CardChange, ...] | None,
+        sequence: int,
+        as_of: datetime,
+        now: datetime,
     ) -> str:
         """What was done: `repaired`, `moved_since`, `not_possible`, or the code of a refusal."""
-        path = way(here, there)
         if path is None:
             return "not_possible"
         try:
@@ -117,7 +132,7 @@ class Reconciliation:
                     now,
                     source=SOURCE,
                     event_id=ours[step],
-                    occurred_at=now,
+                    occurred_at=as_of,
                     reason=f"reconciliation {digest[:16]}",
                 )
         except NotFound:

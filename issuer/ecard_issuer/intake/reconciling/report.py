@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
@@ -62,6 +63,18 @@ def digest_of(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         raise InvalidInput("file_unreadable", "the report cannot be read") from None
+
+
+def taken_at(path: Path) -> datetime:
+    """When the snapshot of the report was taken. Raises `InvalidInput` `bad_report`, `file_unreadable`."""
+    try:
+        with path.open("rb") as file:
+            head = parse_json(file.readline(_MAX_LINE), limit=_MAX_LINE, max_depth=2)
+        return datetime.fromisoformat(str(head["as_of"]) if isinstance(head, dict) else "")
+    except OSError:
+        raise InvalidInput("file_unreadable", "the report cannot be read") from None
+    except (InvalidInput, KeyError, ValueError):
+        raise InvalidInput("bad_report", "its head does not say when the snapshot was taken") from None
 
 
 def status_differences(path: Path) -> Iterator[tuple[str, int, int, int]]:
