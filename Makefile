@@ -33,7 +33,7 @@ check: .venv/dev-ready .venv/reader-ready  ## every check that CI runs: format, 
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(ROOMS) tests
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 	$(MAKE) --no-print-directory slim
 
 slim: .venv/ready  ## the wheel alone with its base dependencies only: verifies an offline code, imports nothing of the server

@@ -359,6 +359,7 @@ def test_a_replaced_card_is_followed_by_its_successor(town: Town) -> None:
     card = service.card_body(town.bureau.serial()) | {"holder": service.card_body(serial)["holder"]}
     new = town.post("/v1/cards", card, town.operator, 201)["card_ref"]
     town.post(f"/v1/cards/{old}/replacement", {"new_card_ref": new}, town.operator)
+    service.clock.advance(1)
     town.bureau.change(new, CardChange.REPORT_LOSS)  # before anybody has heard of the replacement
     town.bureau.turn()
     told, at_once = town.poll(stream).values()
