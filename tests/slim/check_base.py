@@ -57,7 +57,8 @@ def check_webhooks() -> None:
 
 
 def check_command(folder: Path) -> None:
-    for group, expected in (((), ["key", "trust", "verify"]), (("key",), ["serve"]), (("trust",), ["ceremony"])):
+    groups = {(): ["bundle", "key", "trust", "verify"], ("bundle",): ["update"], ("key",): ["serve"]}
+    for group, expected in (*groups.items(), (("trust",), ["ceremony"])):
         shown = run(*group, "--help")
         listed = re.findall(r"^    (\w+)", shown.stdout.partition("commands:")[2].partition("COMMAND")[2], re.MULTILINE)
         demand(shown.returncode == 0 and listed == expected, f"ecard {' '.join(group)} --help shows {listed}")
