@@ -89,6 +89,15 @@ def test_a_status_is_good_for_valid_up_to_the_bound_and_not_a_second_longer(
     assert verdict.status_as_of == NOW - timedelta(seconds=age)
 
 
+@pytest.mark.parametrize("kind", VerifierClass)
+def test_a_part_of_a_second_beyond_the_bound_is_beyond_it(world: World, kind: VerifierClass) -> None:
+    policy = policy_for(kind)
+    moment = NOW.replace(microsecond=0) + timedelta(milliseconds=400)
+    known = Known(int(EcardStatus.VALID), seconds(moment) - policy.status_fresh)
+    assert judge(world, known, moment.replace(microsecond=0), policy).outcome is VALID
+    assert judge(world, known, moment, policy).outcome is not VALID
+
+
 @pytest.mark.parametrize("kind", list(VerifierClass))
 @pytest.mark.parametrize(("past_usable", "outcome"), [(-1, CHECK), (0, CHECK), (1, UNDECIDED)])
 def test_what_is_too_old_even_for_a_person_is_undecided(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import ceil
 
 from ecard_card.credential import DEVICE_ALGORITHMS, card_type
 from ecard_card.errors import CheckFailed, EcardError
@@ -69,7 +70,7 @@ def check(
     `now` is aware UTC. `audience` and `nonce` are what this verifier is called and has asked. A replayed code is
     not seen here: hand `replay_key` to a replay guard.
     """
-    walk = _Walk(int(now.timestamp()), policy)
+    walk = _Walk(now.timestamp(), policy)
     issued: Issued | None = None
     shown: Shown | None = None
     key: TrustedKey | None = None
@@ -120,7 +121,7 @@ def check(
 
 def check_credential(credential: bytes | SdJwt, trust: Trust, now: datetime, policy: Policy = _DEFAULT) -> Issued:
     """Steps 2 to 6 on a credential alone, as the issuer asks of its own draft. Raises; gives no verdict."""
-    walk = _Walk(int(now.timestamp()), policy)
+    walk = _Walk(now.timestamp(), policy)
     issued = read_issued(credential)
     key = walk.issuer(issued, trust)
     walk.in_validity(issued)
@@ -143,10 +144,11 @@ _NOT_REACHED = tuple(CheckLine(number, name, None) for number, name in enumerate
 class _Walk:
     """The steps' shared facts (time, policy), and at which step we are."""
 
-    __slots__ = ("_now", "_policy", "at")
+    __slots__ = ("_begun", "_now", "_policy", "at")
 
-    def __init__(self, seconds: int, policy: Policy) -> None:
-        self._now = seconds
+    def __init__(self, seconds: float, policy: Policy) -> None:
+        self._now = int(seconds)
+        self._begun = ceil(seconds)
         self._policy = policy
         self.at = 1
 
@@ -223,7 +225,7 @@ class _Walk:
         """`ok` or `status_aging`; raises for every other reading."""
         if reading.value == EcardStatus.INVALID:  # final: true however old the list is
             raise CheckFailed("ended", "the e-card was cancelled or its card replaced")
-        age = self._now - reading.as_of
+        age = self._begun - reading.as_of  # a second that has begun counts: else the bound would be one longer
         if age < -self._policy.skew:
             raise CheckFailed("clock_behind", "our clock is behind the status list's date")
         if reading.expires_at is not None and reading.expires_at < self._now - self._policy.skew:
