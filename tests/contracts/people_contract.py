@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
-import pytest
 from sqlalchemy import Engine
 
 from ecard_card.acting import Acting, Channel, Ground
@@ -81,9 +80,7 @@ def step(row: ApplicationRow, origin: ApplicationState, target: ApplicationState
 
 
 class PeopleContract:
-    @pytest.fixture
-    def engine(self) -> Engine:
-        raise NotImplementedError
+    """Whoever runs it has a fixture `engine`."""
 
     def test_a_person_has_one_open_application(self, engine: Engine) -> None:
         store, first = SqlApplications(engine), application()
