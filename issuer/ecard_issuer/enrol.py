@@ -117,6 +117,27 @@ class Enrolment:
         )
         return ProvenEnrolment(enrolment_id, card.card_ref, judgement.assurance, usable_until)
 
+    def another(self, enrolment_id: str, now: datetime) -> str:
+        """The id of one more enrolment with the proof of this one, which is good for one more credential: for a batch
+        under several device keys. It ends when the given one does.
+
+        Raises `NotFound` `enrolment_unknown`; `RuleViolation` `enrolment_not_proven`, `enrolment_expired`.
+        """
+        first = self._register.get_enrolment(enrolment_id)
+        if first.card_ref is None or first.assurance is None or first.evidence is None:
+            raise RuleViolation("enrolment_not_proven", "the chip has not answered this enrolment's challenge")
+        if first.expires_at <= now:
+            raise RuleViolation("enrolment_expired", "the proof is too old")
+        copy = self._random(16).hex()
+        card = self._register.get_card(first.card_ref)
+        seal = self._desk.seal_of(card)
+        evidence = seal.seal(seal.open(first.evidence, f"evidence/{enrolment_id}"), f"evidence/{copy}")
+        self._register.open_enrolment(EnrolmentRow(copy, first.terminal_id, first.challenge, first.expires_at))
+        self._register.prove_enrolment(
+            copy, card_ref=first.card_ref, assurance=first.assurance, evidence=evidence, now=now
+        )
+        return copy
+
     def _require_few_elsewhere(self, card: CardRow, now: datetime) -> None:
         """The card system's cards are facts; a further e-card is given only within what the card's region permits."""
         live = [

@@ -113,6 +113,12 @@ class Issuing:
         `enrolment_already_used`, `issuance_in_progress`; `Unavailable` where a key home or the register is away.
         """
         self._prove_possession(proof, device_key, enrolment_id, now)
+        return self.issue_to(enrolment_id, device_key, now, ecard_id=ecard_id)
+
+    def issue_to(
+        self, enrolment_id: str, device_key: bytes, now: datetime, *, ecard_id: str | None = None
+    ) -> IssuedCredential:
+        """As `issue`, to a device key whose possession was shown to the caller of this method by another protocol."""
         try:
             return self._issue(enrolment_id, device_key, now, ecard_id)
         except Conflict as conflict:

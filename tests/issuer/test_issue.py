@@ -160,6 +160,25 @@ def test_a_bound_chip_gets_no_second_ecard_but_more_devices(office: Office) -> N
     assert second.status.index != first.status.index
 
 
+def test_one_proof_is_good_for_a_batch_of_keys_of_the_same_ecard(office: Office) -> None:
+    chip = office.signature_chip(1)
+    office.add_card(1, chip)
+    proven = office.prove(chip)
+    first = office.issue(proven, DeviceKey.generate())
+    copy = office.enrolment.another(proven.enrolment_id, NOW)
+    second = office.issuing.issue_to(copy, DeviceKey.generate().point, NOW, ecard_id=first.ecard_id)
+    assert (second.ecard_id, second.assurance) == (first.ecard_id, ChipAssurance.SIGNATURE)
+    assert second.status != first.status
+    assert second.credential_id != first.credential_id
+    with pytest.raises(Conflict, match="enrolment_already_used"):  # each is good once
+        office.issuing.issue_to(copy, DeviceKey.generate().point, NOW, ecard_id=first.ecard_id)
+    with pytest.raises(RuleViolation, match="enrolment_expired"):  # and none outlives the proof
+        office.enrolment.another(proven.enrolment_id, proven.usable_until)
+    opened = office.enrolment.begin("desk-1", NOW)
+    with pytest.raises(RuleViolation, match="enrolment_not_proven"):
+        office.enrolment.another(opened.enrolment_id, NOW)
+
+
 def test_of_two_requests_at_once_one_binds_the_chip(office: Office) -> None:
     chip = office.signature_chip(14)
     card_ref = office.add_card(14, chip)
