@@ -48,6 +48,30 @@ class ChipAssurance(IntEnum):
 _ASSURANCE_BY_LABEL = {level.label: level for level in ChipAssurance}
 
 
+class HolderProof(IntEnum):
+    """How the one who got the credential was proven to be the card's holder."""
+
+    CHIP = 1  # had the physical card: its chip was there
+    PIN = 2  # knew the card's social-security PIN
+    IDENTITY = 3  # a registered identity-proofing service said so
+
+    @property
+    def label(self) -> str:
+        """The name used in claims and JSON, e.g. `chip`."""
+        return self.name.lower()
+
+    @classmethod
+    def from_label(cls, label: str) -> HolderProof:
+        """Inverse of `label`; raises `InvalidInput` `unknown_holder_proof`."""
+        proof = _HOLDER_PROOF_BY_LABEL.get(label)
+        if proof is None:
+            raise InvalidInput("unknown_holder_proof", "not one of chip, pin, identity")
+        return proof
+
+
+_HOLDER_PROOF_BY_LABEL = {proof.label: proof for proof in HolderProof}
+
+
 @dataclass(frozen=True, slots=True)
 class IdentificationCode:
     """卡的识别码 (AAZ501): region, national RID part, two opaque parts. An identifier, not a secret, not a proof."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from ecard_card.algorithm import Algorithm
-from ecard_card.card import ChipAssurance
+from ecard_card.card import ChipAssurance, HolderProof
 from ecard_card.errors import InvalidInput
 from ecard_card.region import is_region
 
@@ -66,7 +66,8 @@ class Credential:
     """What an issuer says of one card to one device key. Times are NumericDate (seconds since 1970, UTC).
 
     `credential_id` is 16 random bytes (the `cti` of the CWT), `device_key` an uncompressed SEC1 point of the curve of
-    `device_algorithm`, `region` the card's issuing region (six digits, GB/T 2260), said in the open.
+    `device_algorithm`, `region` the card's issuing region (six digits, GB/T 2260), said in the open. `holder_proof`
+    says how the holder was proven to be one (None: it was not written down), `test_card` that nothing of it is real.
     Raises `InvalidInput` `bad_credential` where a part cannot be right.
     """
 
@@ -81,6 +82,8 @@ class Credential:
     claims: Mapping[str, str] = field(repr=False)
     region: str
     device_algorithm: Algorithm = Algorithm.ES256
+    holder_proof: HolderProof | None = None
+    test_card: bool = False
 
     def __post_init__(self) -> None:
         if len(self.credential_id) != 16:

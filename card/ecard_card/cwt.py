@@ -1,6 +1,6 @@
 """The compact twin of the credential for offline codes: a CWT (RFC 8392) in a COSE_Sign1.
 
-It says no name and no number: which device key (cnf, RFC 8747), until when, how the chip was proven, where the
+It says no name and no number: which device key (cnf, RFC 8747), until when, how chip and holder were proven, where the
 status stands, and the region of issue, for which not every issuer may sign. The signature covers the text
 `ecard-cred-1` too, so it can pass for nothing else we sign.
 """
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from ecard_card import cbor, cose
 from ecard_card.algorithm import COSE_ALGORITHM, Algorithm
-from ecard_card.card import ChipAssurance
+from ecard_card.card import ChipAssurance, HolderProof
 from ecard_card.credential import MAX_NUMERIC_DATE, Credential
 from ecard_card.errors import InvalidInput
 from ecard_card.region import MAX_REGION, to_number
@@ -25,11 +25,13 @@ CLAIM_IAT: Final = 6
 CLAIM_CTI: Final = 7
 CLAIM_CNF: Final = 8
 CLAIM_STATUS: Final = -70001  # [list id, index]; the list's URI comes from the trust list
-CLAIM_ASSURANCE: Final = -70002  # 0..3, see ChipAssurance
+CLAIM_PROOF: Final = -70002  # ChipAssurance + 4 * HolderProof (0: unsaid) + 16 for a test card: one byte if real
 CLAIM_REGION: Final = -70003  # the six digits as one number
 
 _DEVICE_ALGORITHM: Final = {b"\x01": Algorithm.ES256, b"\x3a\x00\x01\x00\x00": Algorithm.SM2}
+_HOLDER_PROOF: Final = {proof.value: proof for proof in HolderProof}
 _ASSURANCE: Final = {level.value: level for level in ChipAssurance}
+_TEST_CARD: Final = 16
 _LIMIT: Final = 1024
 
 
@@ -62,7 +64,7 @@ def draft(credential: Credential, kid: bytes, algorithm: Algorithm = Algorithm.E
         CLAIM_CTI: credential.credential_id,
         CLAIM_CNF: {1: cose.cose_key(credential.device_key, credential.device_algorithm)},
         CLAIM_STATUS: [credential.status.list_id, credential.status.index],
-        CLAIM_ASSURANCE: int(credential.assurance),
+        CLAIM_PROOF: _packed(credential),
         CLAIM_REGION: to_number(credential.region),
     }
     protected = cose.encode_protected({cose.HEADER_ALG: COSE_ALGORITHM[algorithm], cose.HEADER_KID: kid})
@@ -85,6 +87,8 @@ class CwtCredential(NamedTuple):
     device_algorithm: Algorithm
     signing_input: bytes
     signature: bytes
+    holder_proof: HolderProof | None
+    test_card: bool
 
 
 def parse(data: bytes) -> CwtCredential:
@@ -103,13 +107,14 @@ def parse(data: bytes) -> CwtCredential:
     match = _CLAIMS.fullmatch(payload)
     if match is None:
         raise InvalidInput("bad_cwt", "not the seven claims of a credential in deterministic CBOR")
-    expires, issued, credential_id, curve, x, sign, list_id, index, level, place = match.groups()
+    expires, issued, credential_id, curve, x, sign, list_id, index, packed, place = match.groups()
     expires_at, issued_at = cbor.uint(expires), cbor.uint(issued)
     if not issued_at < expires_at <= MAX_NUMERIC_DATE:
         raise InvalidInput("bad_cwt", "iat and exp do not make sense")
     region = cbor.uint(place)
     if region > MAX_REGION:
         raise InvalidInput("bad_cwt", "a region has six digits")
+    proof = packed[-1]
     return CwtCredential(
         protected[-4:],
         issued_at,
@@ -118,13 +123,19 @@ def parse(data: bytes) -> CwtCredential:
         (b"\x03" if sign == b"\xf5" else b"\x02") + x,
         cbor.uint(list_id),
         cbor.uint(index),
-        _ASSURANCE[level[0]],
+        _ASSURANCE[proof & 3],
         f"{region:06d}",
         algorithm,
         _DEVICE_ALGORITHM[curve],
         cose.signing_input(protected, payload, EXTERNAL_AAD),
         signature,
+        _HOLDER_PROOF.get(proof >> 2 & 3),
+        proof >= _TEST_CARD,
     )
+
+
+def _packed(credential: Credential) -> int:
+    return credential.assurance + 4 * (credential.holder_proof or 0) + _TEST_CARD * credential.test_card
 
 
 #: The protected headers {1: -9, 4: h'…4 bytes…'} and {1: -65537, 4: h'…4 bytes…'} up to the key id.
@@ -146,7 +157,7 @@ _CLAIMS: Final = re.compile(
     rb"\x3a\x00\x01\x11\x70\x82"
     + cbor.UINT32
     + cbor.UINT32  # -70001 status
-    + rb"\x3a\x00\x01\x11\x71([\x00-\x03])"  # -70002 chip assurance
+    + rb"\x3a\x00\x01\x11\x71([\x00-\x17]|\x18[\x18-\x1f])"  # -70002 how chip and holder were proven
     rb"\x3a\x00\x01\x11\x72" + cbor.UINT32,  # -70003 region
     re.DOTALL,
 )

@@ -22,8 +22,14 @@ TYP_KEY_BINDING: Final = "kb+jwt"
 
 #: The region of issue: in the open, because the issuer must be allowed to sign for it.
 CLAIM_REGION: Final = "card_issuing_region"
+#: How the holder was proven to be one (`HolderProof.label`), and the mark of a test card: absent or true.
+CLAIM_HOLDER_PROOF: Final = "holder_proof"
+CLAIM_TEST_CARD: Final = "test_card"
 #: Claims that an SD-JWT VC never discloses selectively (draft-ietf-oauth-sd-jwt-vc-25 §2.2.2), or by halves.
-_NEVER_HIDDEN: Final = ("iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status", CLAIM_REGION)
+_NEVER_HIDDEN: Final = (
+    *("iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status"),
+    *(CLAIM_REGION, CLAIM_HOLDER_PROOF, CLAIM_TEST_CARD),
+)
 _KEY_BINDING_MEMBERS: Final = frozenset({"iat", "aud", "nonce", "sd_hash"})
 _ABSENT: Final = object()
 _MIN_SALT_BYTES: Final = 16
@@ -68,12 +74,22 @@ def draft(
         "status": {"status_list": {"idx": credential.status.index, "uri": credential.status.uri}},
         "chip_assurance": credential.assurance.label,
         CLAIM_REGION: credential.region,
+        **_said(credential),
         # Sorted by digest, so that their order tells nothing of the claims (RFC 9901 §4.2.4.1).
         "_sd": sorted(map(disclosure.digest, disclosures)),
         "_sd_alg": "sha-256",
     }
     header = {"alg": algorithm.value, "typ": TYP, "kid": kid}
     return UnsignedSdJwt(jose.compact_signing_input(header, payload), tuple(disclosures))
+
+
+def _said(credential: Credential) -> dict[str, object]:
+    """Claims that are there only where there is something to say."""
+    proof = credential.holder_proof
+    return {
+        **({} if proof is None else {CLAIM_HOLDER_PROOF: proof.label}),
+        **({CLAIM_TEST_CARD: True} if credential.test_card else {}),
+    }
 
 
 @dataclass(slots=True)

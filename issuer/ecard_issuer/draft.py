@@ -15,7 +15,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from ecard_card import cwt, sd_jwt
 from ecard_card.algorithm import Algorithm
-from ecard_card.card import ChipAssurance, Holder
+from ecard_card.card import ChipAssurance, Holder, HolderProof
 from ecard_card.china import CHINA
 from ecard_card.credential import Credential, StatusRef
 from ecard_card.errors import CheckFailed, InvalidInput, RuleViolation, Unavailable
@@ -28,6 +28,7 @@ from ecard_keys.trust.trust import Trust
 from ecard_keys.trust.trust_list import IssuerEntry, TrustList
 from ecard_keys.verify import uncompressed
 from ecard_verifier.check import check_credential
+from ecard_verifier.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,11 @@ class Profile:
     vct: str
     status_uri: str  # template with {list}
     validity: timedelta
+    test: bool = False  # every card is a test card
 
     @property
     def digest(self) -> str:
-        facts = [self.issuer, self.vct, self.status_uri, int(self.validity.total_seconds())]
+        facts = [self.issuer, self.vct, self.status_uri, int(self.validity.total_seconds()), self.test]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -86,6 +88,7 @@ class Drafter:
         now: datetime,
         *,
         device_algorithm: Algorithm = Algorithm.ES256,
+        holder_proof: HolderProof | None = None,
         until: datetime | None = None,
         holder: HolderRow | None = None,
     ) -> Draft:
@@ -121,6 +124,8 @@ class Drafter:
             },
             region=card.region,
             device_algorithm=device_algorithm,
+            holder_proof=holder_proof,
+            test_card=self.profile.test,
         )
         algorithm = Algorithm(key.algorithm)
         compact = cwt.draft(credential, bytes.fromhex(key.kid), algorithm)
@@ -168,12 +173,16 @@ class Drafter:
         entry = IssuerEntry(self.profile.issuer, self.profile.status_uri, (meant.region,), (key,))
         trust = Trust.of(TrustList(1, seconds, seconds + 60, None, (entry,)))
         facts = (meant.issued_at, meant.expires_at, meant.status.index, meant.assurance, meant.region)
+        proof = (meant.holder_proof, meant.test_card)
+        policy = Policy(accept_test=self.profile.test)
         device = (meant.device_algorithm, uncompressed(meant.device_key, meant.device_algorithm))
         try:
             for form in (finished[0], sd_jwt.parse(finished[1])):
-                said = check_credential(form, trust, now)
+                said = check_credential(form, trust, now, policy)
                 if (said.issued_at, said.expires_at, said.status_index, said.assurance, said.region) != facts:
                     raise CheckFailed("draft_differs", "a format does not say what was meant")
+                if (said.holder_proof, said.test_card) != proof:
+                    raise CheckFailed("draft_differs", "a format names another proof of the holder, or another kind")
                 if (said.device_algorithm, uncompressed(said.device_key, said.device_algorithm)) != device:
                     raise CheckFailed("draft_differs", "a format names another device key")
         except (CheckFailed, InvalidInput) as error:

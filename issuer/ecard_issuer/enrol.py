@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from ecard_card.card import ChipAssurance
+from ecard_card.card import ChipAssurance, HolderProof
 from ecard_card.errors import ChipFault, RuleViolation
 from ecard_card.status import CardStatus, EcardStatus
 from ecard_issuer.card_desk import CardDesk
@@ -134,7 +134,12 @@ class Enrolment:
         evidence = seal.seal(seal.open(first.evidence, f"evidence/{enrolment_id}"), f"evidence/{copy}")
         self._register.open_enrolment(EnrolmentRow(copy, first.terminal_id, first.challenge, first.expires_at))
         self._register.prove_enrolment(
-            copy, card_ref=first.card_ref, assurance=first.assurance, evidence=evidence, now=now
+            copy,
+            card_ref=first.card_ref,
+            assurance=first.assurance,
+            evidence=evidence,
+            now=now,
+            holder_proof=first.holder_proof or HolderProof.CHIP,
         )
         return copy
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from ecard_card import cwt, device_proof, jose
 from ecard_card.algorithm import Algorithm
-from ecard_card.card import ChipAssurance
+from ecard_card.card import ChipAssurance, HolderProof
 from ecard_card.credential import StatusRef
 from ecard_card.errors import Conflict, EcardError, InvalidInput, NotFound, RuleViolation, Unavailable
 from ecard_card.status import EcardStatus
@@ -62,6 +62,7 @@ class _Wanted:
     device_key_thumbprint: bytes
     ecard_id: str
     renewal: bool
+    holder_proof: HolderProof | None
     device_algorithm: Algorithm = Algorithm.ES256
     replaces: bytes | None = None
 
@@ -141,10 +142,17 @@ class Issuing:
         binding = self._register.find_binding(card.card_ref)
         renewal = _is_renewal(binding, ecard_id)
         target = binding.ecard_id if binding is not None and renewal else self._random(16).hex()
-        draft = _Wanted(
-            card, enrolment.enrolment_id, enrolment.assurance, device_key, _thumbprint(device_key), target, renewal
+        wanted = _Wanted(
+            card,
+            enrolment.enrolment_id,
+            enrolment.assurance,
+            device_key,
+            _thumbprint(device_key),
+            target,
+            renewal,
+            enrolment.holder_proof,
         )
-        row, selective, uri = self._make(draft, now)
+        row, selective, uri = self._make(wanted, now)
         return to_issued(row, selective, uri)
 
     def follow(self, old: CredentialRow, now: datetime) -> None:
@@ -172,6 +180,7 @@ class Issuing:
             old.device_key_thumbprint,
             old.ecard_id,
             True,
+            held.holder_proof,
             held.device_algorithm,
             old.credential_id,
         )
@@ -236,6 +245,7 @@ class Issuing:
                 key,
                 now,
                 device_algorithm=wanted.device_algorithm,
+                holder_proof=wanted.holder_proof,
             )
             self._reached("drafted")
             plan = PlanRow(

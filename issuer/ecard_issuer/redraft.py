@@ -51,6 +51,7 @@ class Redrafter:
             key,
             now,
             device_algorithm=old.device_algorithm,
+            holder_proof=old.holder_proof,
             until=replaced.expires_at,
             holder=item.holder,
         )

@@ -211,6 +211,8 @@ class Verification(Model):
     chip_assurance: ChipAssurance | None
     issuer: str | None
     first_seen: tuple[datetime, str] | None
+    holder_proof: str | None
+    test_card: bool
     claims: Mapping[str, object] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -228,6 +230,8 @@ class Verification(Model):
             None if assurance is None else ChipAssurance.from_label(assurance),
             data.get("issuer"),
             None if seen is None else (_time(seen["at"]), _text(seen["where"])),
+            data.get("holder_proof"),
+            data.get("test_card") is True,
             dict(data.get("claims") or {}),
         )
 

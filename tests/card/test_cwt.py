@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ecard_card import cbor, cose, cwt
 from ecard_card.algorithm import COSE_ALGORITHM, Algorithm
-from ecard_card.card import ChipAssurance
+from ecard_card.card import ChipAssurance, HolderProof
 from ecard_card.credential import MAX_NUMERIC_DATE, Credential, StatusRef
 from tests.card.support import SIGNATURE, holds, load, only_our_errors, params, refused, sample
 
@@ -28,6 +28,8 @@ def credentials() -> st.SearchStrategy[Credential]:
         assurance=st.sampled_from(ChipAssurance),
         region=st.integers(0, 999_999).map("{:06d}".format),
         device_algorithm=ALGORITHMS,
+        holder_proof=st.none() | st.sampled_from(HolderProof),
+        test_card=st.booleans(),
     )
 
 
@@ -49,6 +51,8 @@ def test_there_and_back(credential: Credential, kid: bytes, algorithm: Algorithm
         credential.device_algorithm,
         unsigned.signing_input,
         SIGNATURE,
+        credential.holder_proof,
+        credential.test_card,
     )
     assert cbor.decode(unsigned.payload)
 
@@ -105,7 +109,7 @@ def test_a_changed_byte_is_refused_or_read_as_it_stands(
             7: got.credential_id,
             8: {1: cose.cose_key(got.device_key, got.device_algorithm)},
             -70001: [got.status_list, got.status_index],
-            -70002: int(got.assurance),
+            -70002: got.assurance + 4 * (got.holder_proof or 0) + 16 * got.test_card,
             -70003: int(got.region),
         }
         protected = cose.encode_protected({1: COSE_ALGORITHM[got.algorithm], 4: got.kid})

@@ -12,7 +12,7 @@ from threading import Barrier
 import pytest
 
 from ecard_card import cwt, sd_jwt
-from ecard_card.card import Card, ChipAssurance, IdentificationCode
+from ecard_card.card import Card, ChipAssurance, HolderProof, IdentificationCode
 from ecard_card.errors import ChipFault, Conflict, EcardError, InvalidInput, NotFound, RuleViolation, Unavailable
 from ecard_card.status import CardChange, CardStatus
 from ecard_issuer.chip.evidence import Evidence
@@ -42,6 +42,8 @@ def test_a_signature_chip_becomes_a_credential_in_two_formats(office: Office) ->
     compact, selective = cwt.parse(issued.cwt), sd_jwt.parse(issued.sd_jwt)
     assert compact.assurance is ChipAssurance.SIGNATURE
     assert selective.payload["chip_assurance"] == "signature"
+    assert (compact.holder_proof, selective.payload["holder_proof"]) == (HolderProof.CHIP, "chip")
+    assert (compact.test_card, "test_card" in selective.payload) == (False, False)
     assert selective.payload["name"] == "测试0001"
     assert compact.status_index == issued.status.index
     binding = office.register.find_binding(card_ref)

@@ -61,12 +61,13 @@ class Bench:
     algorithm: Algorithm = Algorithm.ES256
     clock: Clock = field(default_factory=Clock)
     quotas: Quotas = field(default_factory=Quotas)
+    rules: SigningRules = RULES
 
     def __post_init__(self) -> None:
         self.home = FileKeyHome(self.folder / "keys.json", PASSPHRASE, algorithm=self.algorithm)
         self.journal = Journal(self.folder / "journal")
         self.keys = {purpose: self.home.create(purpose, NOW) for purpose in KeyPurpose if purpose in _SIGNING}
-        self.desk = LocalDesk(self.home, [RULES], self.journal, self.quotas, self.clock)
+        self.desk = LocalDesk(self.home, [self.rules], self.journal, self.quotas, self.clock)
 
     @property
     def kid(self) -> str:

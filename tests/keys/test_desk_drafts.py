@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from ecard_card import cbor, cose, cwt, jose, status_token
 from ecard_card.algorithm import Algorithm
-from ecard_card.card import ChipAssurance
+from ecard_card.card import ChipAssurance, HolderProof
 from ecard_card.credential import StatusRef, card_type
 from ecard_card.errors import EcardError, InvalidInput
 from ecard_card.status import CardChange, EcardStatus
@@ -21,7 +22,7 @@ from ecard_keys.desk.journal import Outcome
 from ecard_keys.key import KeyPurpose
 from ecard_keys.verify import load_public_key, verify
 from ecard_verifier import feed
-from tests.keys.desk_support import CREDENTIAL, NOW, POINT, Bench, T, altered, said
+from tests.keys.desk_support import CREDENTIAL, NOW, POINT, RULES, Bench, T, altered, said
 from tests.require import require
 
 CREDENTIALS, LISTS, EVENTS = SigningProfile.CREDENTIAL, SigningProfile.STATUS_LIST, SigningProfile.EVENT
@@ -93,6 +94,7 @@ def test_drafts_for_an_sm2_key_are_judged_and_signed_alike(tmp_path: Path) -> No
         ("validity", {"expires_at": T + 401 * 86_400}),
         ("clock", {"issued_at": T - 601}),
         ("clock", {"issued_at": T + 601}),
+        ("test-card", {"test_card": True}),
     ],
 )
 def test_a_credential_outside_the_issuers_rules_is_refused(bench: Bench, rule: str, changes: dict[str, Any]) -> None:
@@ -109,12 +111,28 @@ def test_a_credential_outside_the_issuers_rules_is_refused(bench: Bench, rule: s
         {"status": StatusRef(CREDENTIAL.status.uri, 7, 4712)},
         {"assurance": ChipAssurance.DECLARED},
         {"region": "330107"},
+        {"holder_proof": HolderProof.PIN},
         {"device_algorithm": Algorithm.SM2},
     ],
     ids=lambda changes: next(iter(changes)),
 )
 def test_a_pair_that_does_not_say_the_same_is_refused(bench: Bench, changes: dict[str, Any]) -> None:
     assert refused_pair(bench, bench.pair(CREDENTIAL, said(**changes))) == "pair"
+
+
+def test_the_mark_of_a_test_card_must_be_in_both_formats(bench: Bench) -> None:
+    assert refused_pair(bench, bench.pair(said(test_card=True), CREDENTIAL)) == "pair"
+
+
+def test_a_test_issuer_signs_marked_test_cards_and_nothing_else(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rules=replace(RULES, test=True))
+    assert len(bench.desk.sign(CREDENTIALS, bench.kid, bench.pair(said(test_card=True)), NOW)) == 2
+    assert refused_pair(bench, bench.pair()) == "test-card"
+
+
+@pytest.mark.parametrize("proof", HolderProof)
+def test_how_the_holder_was_proven_may_be_said(bench: Bench, proof: HolderProof) -> None:
+    assert len(bench.desk.sign(CREDENTIALS, bench.kid, bench.pair(said(holder_proof=proof)), NOW)) == 2
 
 
 def test_an_odd_draft_and_swapped_formats_are_refused(bench: Bench) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ecard_card import cwt, jose, sd_jwt
 from ecard_card.algorithm import Algorithm
-from ecard_card.card import ChipAssurance
-from ecard_card.errors import CheckFailed
+from ecard_card.card import ChipAssurance, HolderProof
+from ecard_card.errors import CheckFailed, InvalidInput
 from ecard_card.status import EcardStatus
 from ecard_keys.homes.ephemeral import EphemeralSigner
 from ecard_keys.key import DEFAULT_USER_ID, P256_ORDER, KeyPurpose, KeyState
@@ -22,6 +22,7 @@ from ecard_qr import frame, payload
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.check import STEPS, check, check_credential
 from ecard_verifier.policy import ONLINE_POLICY, Policy
+from ecard_verifier.presented import read_issued
 from ecard_verifier.verdict import Outcome, Verdict
 from tests.world import NOW, NoStatuses, World, seconds
 
@@ -208,6 +209,38 @@ def test_an_issuer_signs_for_its_regions_only(
         assert [line.number for line in verdict.checks if line.ok is False] == [5]
     shown = device.present(world.selective(world.credential(device)), [], audience="a", nonce="n", now=NOW)
     assert judge(elsewhere, shown, audience="a", nonce="n").reason == reason
+
+
+@pytest.mark.parametrize("proof", [None, *HolderProof])
+@pytest.mark.parametrize("test_card", [False, True])
+def test_a_test_card_is_refused_unless_asked_for_and_says_how_its_holder_was_proven(
+    world: World, device: DeviceKey, proof: HolderProof | None, test_card: bool
+) -> None:
+    credential = replace(world.credential(device), holder_proof=proof, test_card=test_card)
+    offline = device.offline_code(world.compact(credential), NOW)
+    shown = device.present(world.selective(credential), [], audience="a", nonce="n", now=NOW)
+    asked = {"audience": "a", "nonce": "n"}
+    for code, changes in ((offline, dict[str, object]()), (shown, dict[str, object](asked))):
+        strict = judge(world, code, NOW, **changes)
+        lenient = judge(world, code, NOW, policy=Policy(accept_test=True), **changes)
+        assert (lenient.reason, lenient.holder_proof, lenient.test_card) == ("ok", proof, test_card)
+        assert (strict.outcome, strict.reason) == (
+            (Outcome.INVALID, "test_card") if test_card else (Outcome.VALID, "ok")
+        )
+        assert [line.number for line in strict.checks if line.ok is False] == ([5] if test_card else [])
+
+
+def test_a_mark_that_says_no_is_none_of_ours(world: World, device: DeviceKey) -> None:
+    credential = replace(world.credential(device), test_card=True)
+    plain = sd_jwt.draft(credential, world.records()[0].kid, lambda: bytes(16))
+    claims = jose.parse_json(jose.b64url_decode(plain.signing_input.split(b".")[1].decode()))
+    assert isinstance(claims, dict)
+    assert claims["test_card"] is True
+    for wrong in (False, 1, "true", None):
+        header = {"alg": "ES256", "typ": sd_jwt.TYP, "kid": world.records()[0].kid}
+        forged = jose.compact_signing_input(header, {**claims, "test_card": wrong}).decode() + "." + "A" * 86 + "~"
+        with pytest.raises(InvalidInput, match="true or absent"):
+            read_issued(sd_jwt.parse(forged))
 
 
 def test_a_key_of_another_issuer_does_not_lend_it_its_regions(world: World, device: DeviceKey) -> None:

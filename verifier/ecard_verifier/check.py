@@ -59,7 +59,7 @@ def check(
      4. **Issuer signature** by that key (RFC 9052 §4.4, RFC 7515 §5.2) and by the key's own algorithm, ES256 or SM2,
         which the header must name too; of several keys with one kid, exactly one.
      5. **Issuer key**: that key might sign credentials at the time of issue; issuer and type are the ones claimed,
-        and the region of issue is one that this issuer may sign for.
+        and the region of issue is one that this issuer may sign for; a test card only where the policy accepts them.
      6. **Validity**: issued, not before, expires (RFC 8392 §3.1, RFC 9901), `policy.skew` both ways.
      7. **Holder signature** by the device key the issuer bound (RFC 8747, RFC 9901 §4.3).
      8. **Freshness** of what the holder signed: not from the future, not older than `policy.code_life`.
@@ -111,6 +111,8 @@ def check(
         checks=checks,
         status_as_of=datetime.fromtimestamp(reading.as_of, UTC) if reading else None,
         chip_assurance=issued.assurance if proven and issued else None,
+        holder_proof=issued.holder_proof if proven and issued else None,
+        test_card=bool(proven and issued and issued.test_card),
         issuer=key.issuer.issuer if key else None,
         credential_id=issued.credential_id if proven and issued else None,
         replay_key=(issued.credential_id or b"") + shown.instance if proven and issued and shown else None,
@@ -184,6 +186,8 @@ class _Walk:
             raise CheckFailed("wrong_type", "a credential of this issuer, and no social security card")
         if not any(covers(code, issued.region) for code in key.issuer.regions):
             raise CheckFailed("region_not_allowed", "the issuer may not sign for the region of this card")
+        if issued.test_card and not self._policy.accept_test:
+            raise CheckFailed("test_card", "a card for trying things out, about which nothing is real")
         return key
 
     def _candidates(self, kid: str, trust: Trust | None) -> Sequence[TrustedKey]:

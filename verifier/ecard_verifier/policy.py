@@ -25,6 +25,7 @@ class Policy:
     status_usable: int = 24 * 3600
     minimum_assurance: ChipAssurance = ChipAssurance.DECLARED
     audience_required: bool = False
+    accept_test: bool = False  # cards of a test issuer, about which nothing is real
 
 
 class VerifierClass(StrEnum):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ecard_card import cwt, jose, sd_jwt
 from ecard_card.algorithm import Algorithm
-from ecard_card.card import ChipAssurance
+from ecard_card.card import ChipAssurance, HolderProof
 from ecard_card.errors import CheckFailed, InvalidInput
 from ecard_card.region import is_region
 from ecard_qr import payload
@@ -45,6 +45,8 @@ class Issued:
     status_index: int
     assurance: ChipAssurance
     credential_id: bytes | None
+    holder_proof: HolderProof | None
+    test_card: bool
     claims: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
@@ -140,11 +142,18 @@ def _read_cwt(data: bytes) -> Issued:
         status_index=token.status_index,
         assurance=token.assurance,
         credential_id=token.credential_id,
+        holder_proof=token.holder_proof,
+        test_card=token.test_card,
     )
 
 
 #: Claims about the credential itself; everything else that is disclosed is about the holder or the card.
-_TECHNICAL = frozenset({"iss", "vct", "vct#integrity", "aka_vcts", "iat", "nbf", "exp", "cnf", "status", "_sd_alg"})
+_TECHNICAL = frozenset(
+    {
+        *("iss", "vct", "vct#integrity", "aka_vcts", "iat", "nbf", "exp", "cnf", "status", "_sd_alg"),
+        *(sd_jwt.CLAIM_HOLDER_PROOF, sd_jwt.CLAIM_TEST_CARD),
+    }
+)
 
 
 def _read_sd_jwt_vc(token: sd_jwt.SdJwt) -> Issued:
@@ -177,10 +186,26 @@ def _read_sd_jwt_vc(token: sd_jwt.SdJwt) -> Issued:
             status_index=_numeric(reference["idx"]),
             assurance=ChipAssurance.from_label(str(body["chip_assurance"])),
             credential_id=None,
+            holder_proof=_holder_proof(body),
+            test_card=_test_card(body),
             claims={name: value for name, value in body.items() if name not in _TECHNICAL},
         )
     except KeyError as missing:
         raise InvalidInput("bad_sd_jwt", f"claim {missing.args[0]!s:.40} is missing") from None
+
+
+def _holder_proof(body: Mapping[str, object]) -> HolderProof | None:
+    said = body.get(sd_jwt.CLAIM_HOLDER_PROOF)
+    return None if said is None else HolderProof.from_label(str(said))
+
+
+def _test_card(body: Mapping[str, object]) -> bool:
+    """Whether the mark is there. It is true or absent: a mark that says no is none of ours."""
+    if sd_jwt.CLAIM_TEST_CARD not in body:
+        return False
+    if body[sd_jwt.CLAIM_TEST_CARD] is not True:
+        raise InvalidInput("bad_sd_jwt", "the mark of a test card is true or absent")
+    return True
 
 
 def _object(value: object) -> dict[str, object]:

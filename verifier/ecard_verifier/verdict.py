@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from ecard_card.card import ChipAssurance
+from ecard_card.card import ChipAssurance, HolderProof
 from ecard_card.errors import EcardError, Unavailable
 
 
@@ -67,6 +67,8 @@ class Verdict:
     checks: tuple[CheckLine, ...]
     status_as_of: datetime | None = None
     chip_assurance: ChipAssurance | None = None
+    holder_proof: HolderProof | None = None
+    test_card: bool = False
     issuer: str | None = None
     credential_id: bytes | None = None
     replay_key: bytes | None = None
@@ -83,6 +85,8 @@ class Verdict:
             ],
             "status_as_of": rfc3339(self.status_as_of) if self.status_as_of else None,
             "chip_assurance": self.chip_assurance.label if self.chip_assurance is not None else None,
+            "holder_proof": self.holder_proof.label if self.holder_proof is not None else None,
+            "test_card": self.test_card,
             "issuer": self.issuer,
             "claims": dict(self.claims),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from ecard_card.card import ChipAssurance
+from ecard_card.card import ChipAssurance, HolderProof
 from ecard_issuer.rows import EnrolmentRow
 
 
@@ -26,6 +26,7 @@ class Enrolments(Protocol):
         now: datetime,
         chip_key_ref: str | None = None,
         usable_until: datetime | None = None,
+        holder_proof: HolderProof = HolderProof.CHIP,
     ) -> EnrolmentRow:
         """Consume the challenge, once, with the proof it brought; `usable_until` moves `expires_at` for the issuance.
 

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from sqlalchemy import Connection, or_, select, update
 
-from ecard_card.card import ChipAssurance
+from ecard_card.card import ChipAssurance, HolderProof
 from ecard_card.errors import Conflict, NotFound, RuleViolation
 from ecard_issuer.register import tables
 from ecard_issuer.register.sql import Store, columns, fixed, insert_new, lock_card, one, take_chip_key
@@ -56,8 +56,15 @@ class SqlEnrolments(Store):
         now: datetime,
         chip_key_ref: str | None = None,
         usable_until: datetime | None = None,
+        holder_proof: HolderProof = HolderProof.CHIP,
     ) -> EnrolmentRow:
-        proof = {"state": EnrolmentState.PROVEN, "card_ref": card_ref, "assurance": assurance, "evidence": evidence}
+        proof = {
+            "state": EnrolmentState.PROVEN,
+            "card_ref": card_ref,
+            "assurance": assurance,
+            "evidence": evidence,
+            "holder_proof": holder_proof,
+        }
         if usable_until is not None:
             proof["expires_at"] = usable_until
         with self._writing() as connection:

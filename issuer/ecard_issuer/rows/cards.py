@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from ecard_card.card import ChipAssurance
+from ecard_card.card import ChipAssurance, HolderProof
 from ecard_card.status import CardStatus
 from ecard_issuer.states import BindingState, EnrolmentState
 
@@ -53,6 +53,7 @@ class EnrolmentRow:
     assurance: ChipAssurance | None = None
     evidence: bytes | None = field(default=None, repr=False)
     credential_id: bytes | None = None
+    holder_proof: HolderProof | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 
 from ecard_card import cose, cwt, jose, sd_jwt
 from ecard_card.algorithm import Algorithm
-from ecard_card.card import ChipAssurance
+from ecard_card.card import ChipAssurance, HolderProof
 from ecard_card.credential import DISCLOSABLE, Credential, StatusRef
 from ecard_card.errors import InvalidInput
 from ecard_card.region import covers
@@ -43,6 +43,8 @@ class _Selective:
     status: tuple[int, str]
     assurance: ChipAssurance
     region: str
+    holder_proof: HolderProof | None
+    test_card: bool
     digests: list[str]
 
 
@@ -68,6 +70,7 @@ def _judge(
     life = selective.expires_at - selective.issued_at
     require(0 < life <= rule.longest_validity.total_seconds(), "validity", "it would be valid longer than allowed")
     require(any(covers(code, selective.region) for code in rule.regions), "region", "the issuer may not sign for it")
+    require(selective.test_card is rule.test, "test-card", "test issuers sign marked test cards, and nobody else does")
     uri = list_uri(rule.status_uri, compact.status_list)
     require(selective.status[1] == uri, "status-list", "not the list of this issuer that the CWT names")
     for name, one, other in (
@@ -77,6 +80,8 @@ def _judge(
         ("status index", compact.status_index, selective.status[0]),
         ("chip assurance", compact.assurance, selective.assurance),
         ("region", compact.region, selective.region),
+        ("holder's proof", compact.holder_proof, selective.holder_proof),
+        ("mark of a test card", compact.test_card, selective.test_card),
     ):
         require(one == other, "pair", f"CWT and SD-JWT do not say the same: {name}")
     credential = Credential(
@@ -91,6 +96,8 @@ def _judge(
         vct=rule.vct,
         region=selective.region,
         claims={},
+        holder_proof=selective.holder_proof,
+        test_card=selective.test_card,
     )
     _compare(credential, signatory, compact_draft, selective_draft, selective.digests)
 
@@ -147,10 +154,27 @@ def _read_selective(draft: bytes, signatory: Signatory) -> _Selective:
     _require_digests(digests)
     try:
         (algorithm, key), assurance = jose.parse_jwk(jwk), ChipAssurance.from_label(level)
+        proof = claims.get(sd_jwt.CLAIM_HOLDER_PROOF)
+        holder_proof = None if proof is None else HolderProof.from_label(str(proof))
     except InvalidInput as error:
-        raise refused("form", f"device key or chip assurance: {error.code}") from None
+        raise refused("form", f"device key, chip assurance or holder's proof: {error.code}") from None
+    test_card = claims.get(sd_jwt.CLAIM_TEST_CARD, False)
+    require(type(test_card) is bool, "form", "the mark of a test card is no truth value")
     require(len(key) == 65, "form", "the device key is not on an elliptic curve")
-    return _Selective(issuer, vct, issued_at, expires_at, algorithm, key, (index, uri), assurance, region, digests)
+    return _Selective(
+        issuer=issuer,
+        vct=vct,
+        issued_at=issued_at,
+        expires_at=expires_at,
+        device_algorithm=algorithm,
+        device_key=key,
+        status=(index, uri),
+        assurance=assurance,
+        region=region,
+        holder_proof=holder_proof,
+        test_card=bool(test_card),
+        digests=digests,
+    )
 
 
 def _require_digests(digests: list[object]) -> None:

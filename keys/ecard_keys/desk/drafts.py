@@ -29,7 +29,8 @@ class SigningRules:
     """What may be signed for one issuer.
 
     `status_uri` is the template of its status lists, `regions` the codes (GB/T 2260) whose cards it may issue for,
-    with the wildcards of `ecard_card.region.covers`; none means no card at all.
+    with the wildcards of `ecard_card.region.covers`; none means no card at all. A `test` issuer signs marked test cards
+    and nothing else, every other one none.
     """
 
     issuer: str
@@ -37,6 +38,7 @@ class SigningRules:
     regions: tuple[str, ...]
     longest_validity: timedelta = timedelta(days=3650)
     longest_list_life: timedelta = timedelta(days=7)
+    test: bool = False
 
     @property
     def vct(self) -> str:

@@ -134,6 +134,7 @@ def _issuer(table: _Table) -> SigningRules:
         tuple(regions),
         timedelta(days=table.whole("longest_validity_days", 3650, 3650)),
         timedelta(hours=table.whole("longest_list_hours", 168, 168)),
+        test=bool(table.get("test", bool)),
     )
 
 

@@ -47,6 +47,8 @@ _ZH: Final[Mapping[str, str]] = {
     "audience": "接收方",
     "status": "卡状态",
     "chip assurance": "芯片验证等级",
+    "holder proof": "持卡人验证方式",
+    "test card": "测试卡",
     "first use": "首次使用",
     "status as of": "状态时间",
     "issuer": "签发机构",
@@ -244,6 +246,8 @@ def _undecided(error: EcardError) -> dict[str, Any]:
         "checks": [],
         "status_as_of": None,
         "chip_assurance": None,
+        "holder_proof": None,
+        "test_card": False,
         "issuer": None,
         "claims": {},
     }
@@ -262,6 +266,8 @@ def _lines(verdict: Mapping[str, Any], language: messages.Language) -> list[str]
     shown = (
         ("status as of", verdict.get("status_as_of")),
         ("chip assurance", verdict.get("chip_assurance")),
+        ("holder proof", verdict.get("holder_proof")),
+        ("test card", verdict.get("test_card")),
         ("issuer", verdict.get("issuer")),
         ("first accepted", " ".join(map(str, (verdict.get("first_seen") or {}).values()))),
     )

@@ -63,6 +63,10 @@ class Verification(BaseModel):
     checks: list[CheckStep]
     status_as_of: datetime | None = Field(description="The time as of which the card's status is known.")
     chip_assurance: Assurance | None
+    holder_proof: Literal["chip", "pin", "identity"] | None = Field(
+        description="How the one who got the credential was proven to be the holder; null if nobody wrote it down."
+    )
+    test_card: bool = Field(description="Nothing about this card is real.")
     issuer: str | None
     claims: dict[str, object] = Field(description="What the holder disclosed; empty unless valid or check.")
     first_seen: Seen | None = Field(description="Set when the reason is `replayed`.")

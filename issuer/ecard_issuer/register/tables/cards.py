@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Date, Index, LargeBinary, String
 
-from ecard_card.card import ChipAssurance
+from ecard_card.card import ChipAssurance, HolderProof
 from ecard_card.status import CardStatus
 from ecard_issuer.register.columns import Flag, IntCode, TextCode, UtcDateTime
 from ecard_issuer.register.schema import card_key, key, needed, one_of, partial_index, table, text_column, texts
@@ -93,6 +93,7 @@ enrolment = table(
     Column("evidence", LargeBinary),
     needed("expires_at", UtcDateTime),
     Column("credential_id", LargeBinary),
+    Column("holder_proof", IntCode(HolderProof)),
     one_of("state", EnrolmentState),
     spread_by="enrolment_id",
 )
