@@ -58,8 +58,8 @@ def card_answer(register: Cards, card: CardRow, now: datetime) -> Json:
     }
 
 
-def change_answer(register: Cards, result: ChangeResult, now: datetime) -> Json:
-    """A `ChangeAnswer`. The reason stays in the register."""
+def change_answer(register: Cards, result: ChangeResult, now: datetime, event_id: str | None = None) -> Json:
+    """A `ChangeAnswer`; `event_id` is what the caller calls the event. The reason stays in the register."""
     event = result.event
     return {
         "applied": result.applied,
@@ -71,7 +71,7 @@ def change_answer(register: Cards, result: ChangeResult, now: datetime) -> Json:
         "sequence": event.sequence,
         "source": event.source,
         "source_sequence": event.source_sequence,
-        "event_id": event.event_id,
+        "event_id": event_id or event.event_id,
         "missed": event.missed,
         "occurred_at": rfc3339(event.occurred_at),
         "recorded_at": rfc3339(event.recorded_at),

@@ -6,6 +6,7 @@ sender's own. Between origins the time at which something happened decides: an o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -31,6 +32,11 @@ _WORDS: Final[Mapping[CardChange, tuple[str, bool]]] = {
     CardChange.CONSENT: ("consented", True),
     CardChange.WITHDRAW_CONSENT: ("consented", False),
 }
+
+
+def own_event_id(caller: str, event_id: str) -> str:
+    """One caller's event id among those of our own desks: each chooses them without knowing the others'."""
+    return hashlib.sha256(f"{caller}\0{event_id}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@ also be reported by the physical card system."""
 
 from __future__ import annotations
 
+import secrets
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
@@ -13,7 +14,7 @@ from ecard_card.errors import InvalidInput, NotAllowed, NotFound
 from ecard_card.status import CardStatus
 from ecard_issuer.answers import card_answer, change_answer, registered_answer
 from ecard_issuer.assembly import Issuer
-from ecard_issuer.change_order import OWN
+from ecard_issuer.change_order import OWN, own_event_id
 from ecard_issuer.rows import CardRow
 from ecard_issuer.web.models import (
     CardAnswer,
@@ -130,17 +131,18 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     ) -> JSONResponse:
         """Repeating an event changes nothing; an older one never undoes a newer one."""
         _require_region(issuer, caller, card_ref)
+        source, said, event_id = _origin(caller, body)
         result = issuer.lifecycle.change(
             card_ref,
             body.change,
             issuer.clock(),
-            source=_source(caller, body.sequence),
+            source=source,
             sequence=body.sequence,
-            event_id=body.event_id,
+            event_id=event_id,
             occurred_at=body.occurred_at,
             reason=body.reason,
         )
-        return JSONResponse(change_answer(register, result, issuer.clock()))
+        return JSONResponse(change_answer(register, result, issuer.clock(), said))
 
     @router.post(
         "/{card_ref}/replacement",
@@ -167,18 +169,19 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     ) -> JSONResponse:
         """Ends the old card's credentials; the same e-card moves to the new card."""
         _require_region(issuer, caller, card_ref, body.new_card_ref)
+        source, said, event_id = _origin(caller, body)
         result = issuer.lifecycle.replace(
             card_ref,
             body.new_card_ref,
             issuer.clock(),
-            source=_source(caller, body.sequence),
+            source=source,
             sequence=body.sequence,
-            event_id=body.event_id,
+            event_id=event_id,
             occurred_at=body.occurred_at,
             reason=body.reason,
             enrolment_id=body.enrolment_id,
         )
-        return JSONResponse(change_answer(register, result, issuer.clock()))
+        return JSONResponse(change_answer(register, result, issuer.clock(), said))
 
     return router
 
@@ -196,9 +199,15 @@ def _require_region(issuer: Issuer, caller: Caller, *card_refs: str) -> None:
         raise NotAllowed("region_not_of_source", "a card of a region that this source may not speak for")
 
 
-def _source(caller: Caller, sequence: int | None) -> str:
-    """Whose numbers count. An operator that gives none speaks for our own desks."""
-    return OWN if caller.role is Role.OPERATOR and sequence is None else caller.name
+def _origin(caller: Caller, body: ChangeBody | ReplacementBody) -> tuple[str, str, str]:
+    """Whose numbers and ids count, the event's id as the caller says it, and as it is recorded.
+
+    An operator that gives no number speaks for our own desks, which share one origin and no ids.
+    """
+    said = body.event_id or secrets.token_hex(16)
+    if caller.role is Role.OPERATOR and body.sequence is None:
+        return OWN, said, own_event_id(caller.name, said)
+    return caller.name, said, said
 
 
 def found_cards(issuer: Issuer, body: FindCards) -> list[CardRow]:

@@ -69,8 +69,10 @@ def test_the_life_of_a_card(service: Service, operator: TestClient) -> None:
     )
     assert status_of(service, operator, first) is EcardStatus.SUSPENDED
     assert not post(operator, f"{path}/changes", {"change": "report_loss", "event_id": "l-1"})["applied"]
-    post(operator, f"{path}/changes", {"change": "release"})
+    named = post(operator, f"{path}/changes", {"change": "release"})["event_id"]
     assert status_of(service, operator, first) is EcardStatus.VALID
+    repeated = post(operator, f"{path}/changes", {"change": "release", "event_id": named})
+    assert (repeated["applied"], repeated["event_id"]) == (False, named)
 
     new_body = service.card_body(2) | {"holder": service.card_body(1)["holder"]}
     new = post(operator, "/v1/cards", new_body, 201)
@@ -192,3 +194,16 @@ def test_the_card_system_reports_under_its_own_name(service: Service, operator: 
     assert (refused.status_code, refused.json()["code"]) == (422, "card_change_superseded")
     ahead = source.post(path, json=late | {"occurred_at": "2026-11-23T10:06:00Z"})
     assert (ahead.status_code, ahead.json()["code"]) == (422, "card_event_from_future")
+
+
+def test_operators_choose_event_ids_without_knowing_each_other(service: Service, operator: TestClient) -> None:
+    """Else the second operator's loss would pass for the first one's repetition, and the card stay good."""
+    path = f"/v1/cards/{post(operator, '/v1/cards', service.card_body(1), 201)['card_ref']}/changes"
+    other = {"Authorization": f"Bearer {service.token(Role.OPERATOR)}"}
+    lost = {"change": "report_loss", "event_id": "1"}
+    assert post(operator, path, lost)["applied"]
+    assert post(operator, path, {"change": "release"})["applied"]
+    answer = operator.post(path, json=lost, headers=other).json()
+    assert (answer["applied"], answer["event_id"], answer["ecard_status"]) == (True, "1", "suspended")
+    assert not operator.post(path, json=lost, headers=other).json()["applied"]
+    assert not post(operator, path, lost)["applied"]  # the first one's own repetition still is one
