@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from ecard_keys.homes import encrypted_file
 
 pytest_plugins = ["tests.postgres", "tests.openbao"]
 
-#: A key file says how much work opens it: the files of tests ask for half of what others do.
+#: A key file says how much work opens it: the files of tests ask for half of what others do, and once in a process.
 encrypted_file.SCRYPT_N = 1 << 14
+encrypted_file._Kdf.derive = cache(encrypted_file._Kdf.derive)  # type: ignore[method-assign]
 
 #: Tests that count something say so by `record_property(COUNTS, ...)`; the run ends with these lines.
 COUNTS = "counts"

@@ -54,7 +54,7 @@ def problems(*statuses: int, codes: Mapping[int, str] | None = None) -> dict[int
     `codes` names, by status and separated by spaces, the codes of this route; those of every route are known here.
     """
     return {
-        status: {"model": Problem, "description": _meaning(status, (codes or {}).get(status, ""))}
+        status: {"description": _meaning(status, (codes or {}).get(status, "")), "content": _PROBLEM}
         for status in statuses
     }
 
@@ -65,24 +65,25 @@ def needs(*roles: str) -> dict[str, Any]:
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with problems under their own media type (FastAPI knows one for all answers), and with the
-    answer's own description where FastAPI says that it is one."""
+    """The OpenAPI document with the schema of problems, and with the answer's own description where FastAPI says that
+    it is one."""
     if app.openapi_schema is not None:
         return app.openapi_schema
     document = FastAPI.openapi(app)
-    schemas = document.get("components", {}).get("schemas", {})
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas.setdefault(Problem.__name__, Problem.model_json_schema())
     for path in document.get("paths", {}).values():
         for operation in path.values():
             for response in operation.get("responses", {}).values():
                 content = response.get("content", {})
                 name = content.get("application/json", {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
-                if name == Problem.__name__:
-                    content[MEDIA_TYPE] = content.pop("application/json")
                 if response.get("description") == _UNSAID:
                     response["description"] = schemas.get(name, {}).get("description", "The answer")
     return document
 
 
+# A reference, not a model: FastAPI makes a validator for each model of each answer of each route, and never uses it.
+_PROBLEM: Mapping[str, Any] = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
 _UNSAID = "Successful Response"  # FastAPI's words for every answer that has none
 _MEANING = {
     400: "Cannot be understood",
