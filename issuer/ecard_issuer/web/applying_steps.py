@@ -21,6 +21,7 @@ from ecard_issuer.web.applying_models import (
     StepBody,
     WithdrawBody,
 )
+from ecard_issuer.web.source_region import require_region
 from ecard_verifier.callers import Caller, Role
 from ecard_verifier.web.auth import Authenticate, require_role
 from ecard_verifier.web.base import needs, problems
@@ -37,6 +38,7 @@ def steps_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     applying = issuer.applications.desk
 
     def described(name: str, summary: str, *roles: Role, refused: str = "", bad: str = "", late: str = "") -> Any:
+        denied = "region_not_of_source" if Role.SOURCE in roles else ""
         return {
             "operation_id": f"{name}_application",
             "summary": summary,
@@ -51,7 +53,13 @@ def steps_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
                 415,
                 422,
                 503,
-                codes={400: bad, 404: "application_unknown", 409: f"application_moved {late}", 422: refused},
+                codes={
+                    400: bad,
+                    403: denied,
+                    404: "application_unknown",
+                    409: f"application_moved {late}",
+                    422: refused,
+                },
             ),
             "openapi_extra": needs(*roles),
         }
@@ -86,6 +94,7 @@ def steps_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     @router.post("/produce", **described("produce", "Have the card made", Role.DESK, Role.SOURCE, refused=_ALIVE))
     def produce(application_id: ApplicationId, body: StepBody, caller: Caller = by_maker) -> JSONResponse:
         """It was sent to the card's maker."""
+        require_region(issuer, caller, applying.get(application_id).region)
         return answer(applying.produce(application_id, caller.name, issuer.clock()))
 
     @router.post(
@@ -103,8 +112,9 @@ def steps_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     def made(application_id: ApplicationId, body: MadeBody, caller: Caller = by_maker) -> JSONResponse:
         """It enters the register sealed (封存), under the person of the application."""
         row = applying.get(application_id)
-        holder = issuer.people.person(issuer.people.get(row.holder_ref))
-        return answer(applying.made(application_id, body.to_card(holder), caller.name, issuer.clock()))
+        card = body.to_card(issuer.people.person(issuer.people.get(row.holder_ref)))
+        require_region(issuer, caller, row.region, card.chip.identification_code.region)
+        return answer(applying.made(application_id, card, caller.name, issuer.clock()))
 
     @router.post(
         "/ready",
@@ -112,6 +122,7 @@ def steps_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     )
     def ready(application_id: ApplicationId, body: ReadyBody, caller: Caller = by_maker) -> JSONResponse:
         """At a service point."""
+        require_region(issuer, caller, applying.get(application_id).region)
         return answer(applying.ready(application_id, body.outlet, caller.name, issuer.clock()))
 
     @router.post(

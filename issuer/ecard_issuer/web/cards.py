@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path
 from fastapi.responses import JSONResponse
 
 from ecard_card.card import CardNumber, IdentificationCode, IdNumber
-from ecard_card.errors import InvalidInput, NotAllowed, NotFound
+from ecard_card.errors import InvalidInput, NotFound
 from ecard_card.status import CardStatus
 from ecard_issuer.answers import card_answer, change_answer, registered_answer
 from ecard_issuer.assembly import Issuer
@@ -26,6 +26,7 @@ from ecard_issuer.web.models import (
     RegisteredCard,
     ReplacementBody,
 )
+from ecard_issuer.web.source_region import require_region
 from ecard_verifier.callers import Caller, Role
 from ecard_verifier.web.auth import Authenticate, require_role
 from ecard_verifier.web.base import needs, problems
@@ -130,7 +131,7 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         caller: Caller = Depends(reporter),  # noqa: B008 - how FastAPI is told
     ) -> JSONResponse:
         """Repeating an event changes nothing; an older one never undoes a newer one."""
-        _require_region(issuer, caller, card_ref)
+        require_region(issuer, caller, register.get_card(card_ref).region)
         source, said, event_id = _origin(caller, body)
         result = issuer.lifecycle.change(
             card_ref,
@@ -168,7 +169,7 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         caller: Caller = Depends(reporter),  # noqa: B008 - how FastAPI is told
     ) -> JSONResponse:
         """Ends the old card's credentials; the same e-card moves to the new card."""
-        _require_region(issuer, caller, card_ref, body.new_card_ref)
+        require_region(issuer, caller, *(register.get_card(ref).region for ref in (card_ref, body.new_card_ref)))
         source, said, event_id = _origin(caller, body)
         result = issuer.lifecycle.replace(
             card_ref,
@@ -184,19 +185,6 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         return JSONResponse(change_answer(register, result, issuer.clock(), said))
 
     return router
-
-
-def _require_region(issuer: Issuer, caller: Caller, *card_refs: str) -> None:
-    """A source that is registered for some regions speaks for these by whichever route. Raises `NotAllowed`
-    `region_not_of_source`, `NotFound` `card_unknown`."""
-    if caller.role is not Role.SOURCE:
-        return
-    try:
-        source = issuer.intake.sources.get(caller.name)
-    except NotFound:
-        return  # a desk system, registered as a caller only
-    if not all(source.speaks_for(issuer.register.get_card(card_ref).region) for card_ref in card_refs):
-        raise NotAllowed("region_not_of_source", "a card of a region that this source may not speak for")
 
 
 def _origin(caller: Caller, body: ChangeBody | ReplacementBody) -> tuple[str, str, str]:

@@ -28,6 +28,7 @@ from ecard_issuer.web.life_models import (
     ReplacementOrder,
     WithdrawnBody,
 )
+from ecard_issuer.web.source_region import require_region
 from ecard_verifier.callers import Caller, Role
 from ecard_verifier.web.auth import Authenticate, require_role
 from ecard_verifier.web.base import needs, problems
@@ -54,6 +55,10 @@ def life_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
 
     def found(case_id: str, kind: CaseKind, caller: Caller, language: messages.Language) -> JSONResponse:
         return answer(life.office.find(case_id, kind, caller, clock()), language, 200)
+
+    def of_case(case_id: str, caller: Caller) -> None:
+        region = life.office.find(case_id, CaseKind.REPLACEMENT, caller, clock()).region
+        require_region(issuer, caller, region)
 
     @router.post(
         "/losses",
@@ -158,6 +163,7 @@ def life_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         **_step(
             _MAKING,
             {
+                403: "region_not_of_source",
                 404: "case_unknown card_unknown",
                 409: "request_differs",
                 422: "replacement_step_impossible replacement_needs_new_card replacement_of_other_holder"
@@ -172,13 +178,18 @@ def life_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         caller: Caller = Depends(making),  # noqa: B008
     ) -> JSONResponse:
         """Register it first."""
+        of_case(case_id, caller)
+        require_region(issuer, caller, issuer.register.get_card(body.card_ref).region)
         return answer(life.replacements.made(case_id, body.card_ref, caller, clock()), language, 200)
 
     @router.post(
         "/replacements/{case_id}/ready",
         operation_id="replacement_ready",
         summary="The new card waits for its holder",
-        **_step(_MAKING, {404: "case_unknown", 422: "replacement_step_impossible"}),
+        **_step(
+            _MAKING,
+            {403: "region_not_of_source", 404: "case_unknown", 422: "replacement_step_impossible"},
+        ),
     )
     def replacement_ready(
         case_id: CaseId,
@@ -186,6 +197,7 @@ def life_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         caller: Caller = Depends(making),  # noqa: B008
     ) -> JSONResponse:
         """Tell the holder where."""
+        of_case(case_id, caller)
         return answer(life.replacements.ready(case_id, caller, clock()), language, 200)
 
     @router.post(

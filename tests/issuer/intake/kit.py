@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from starlette.testclient import TestClient
+
 from ecard_card import jose
 from ecard_card.status import CardStatus
 from ecard_issuer.chip.simulator import synthetic
@@ -15,6 +17,7 @@ from ecard_issuer.intake.sources import Source
 from ecard_issuer.intake.states import Delivery
 from ecard_issuer.web.models import NewCard
 from ecard_keys.homes.ephemeral import EphemeralSigner
+from ecard_verifier.callers import Role
 from tests.issuer.service import ORIGIN, Service
 
 CARD_SYSTEM = "https://cards.example"
@@ -89,3 +92,11 @@ def add_card(service: Service, serial: int) -> str:
 
     body = NewCard.model_validate_json(jose.dump_json(service.card_body(serial)))
     return service.issuer.cards.register(body.to_card(), CardStatus(body.status), service.clock())
+
+
+def foreign_source(service: Service, beside: TestClient) -> TestClient:
+    """The caller of a card system that speaks for regions where no test has a card; `beside` is any other caller's."""
+    system = CardSystem("county", regions=("650000",))
+    service.issuer.intake.sources.put(system.source(), "admin", service.clock())
+    token = service.issuer.operators.add(system.name, Role.SOURCE, service.clock()).token
+    return TestClient(beside.app, raise_server_exceptions=False, headers={"Authorization": f"Bearer {token}"})

@@ -11,6 +11,7 @@ import pytest
 from ecard_card import messages
 from ecard_card.card import IdNumber
 from ecard_verifier.callers import Role
+from tests.issuer.intake.kit import CardSystem, foreign_source
 from tests.issuer.people_kit import ADULT, CHILD, application, file, made_card, mandate, number, online, person, photo
 from tests.journeys.services.counter_scene import SCAN, Scene, applied, approved, opened_scene, post, refusal
 
@@ -266,6 +267,21 @@ def test_files_may_be_larger_than_other_bodies(scene: Scene) -> None:
     assert refusal(desk, path, file("photo", SCAN)) == "photo_bytes_refused"
     assert refusal(desk, path, file("identity", SCAN, "image/png"), "zh") == "document_type_refused"
     assert refusal(desk, path, file("identity", SCAN) | {"content": "é" * 8}) == "document_type_refused"
+
+
+def test_a_card_system_makes_the_cards_of_its_own_regions_only(scene: Scene) -> None:
+    desk, issuer, now = scene.caller(Role.DESK), scene.service.issuer, scene.service.clock()
+    identity = approved(desk, applied(desk, application(who=scene.person()), "photo"))
+    path = f"/v1/applications/{identity}"
+    county = foreign_source(scene.service, desk)
+    assert refusal(county, f"{path}/produce", {}, "zh") == "region_not_of_source"
+    post(desk, f"{path}/produce")
+    made = made_card(scene.service, 903)
+    assert refusal(county, f"{path}/made", made) == "region_not_of_source"
+    post(desk, f"{path}/made", made)
+    assert refusal(county, f"{path}/ready", {"outlet": "zz-01"}) == "region_not_of_source"
+    issuer.intake.sources.put(CardSystem("county").source(), "admin", now)  # of the whole country from now on
+    assert post(county, f"{path}/ready", {"outlet": "zz-01"})["outlet"] == "zz-01"
 
 
 def test_a_card_of_somebody_else_is_not_handed_over(scene: Scene) -> None:

@@ -29,6 +29,7 @@ from ecard_sdk.device import DeviceKey
 from ecard_verifier.bundle import open_bundle
 from ecard_verifier.callers import Role
 from ecard_verifier.check import check
+from tests.issuer.intake.kit import foreign_source
 from tests.issuer.people_kit import application, mandate
 from tests.issuer.service import ORIGIN, START, Service, open_service
 from tests.issuer.web.test_journey import enrol, issue, post
@@ -331,6 +332,17 @@ def replaced(town: Town, card_ref: str, reason: str, *, prove: bool = True, **mo
     assert ask(town[Role.SOURCE], f"{path}/made", {"card_ref": new}, 200)["state"] == "made"
     assert ask(town[Role.SOURCE], f"{path}/ready", {}, 200)["state"] == "ready"
     return ask(town[Role.DESK], f"{path}/collected", {}, 200), new
+
+
+def test_a_card_system_makes_the_new_cards_of_its_own_regions_only(town: Town) -> None:
+    card_ref, _ = town.issued(1)
+    order = ask(town[Role.DESK], "replacements", {"request_id": "order", "card_ref": card_ref, "reason": "damage"})
+    new, path = town.card(2, town.holder(1), status=0), f"replacements/{order['case_id']}"
+    county = foreign_source(town.service, town.operator)
+    assert refusal(county, f"{path}/made", {"card_ref": new}) == (403, "region_not_of_source")
+    ask(town[Role.SOURCE], f"{path}/made", {"card_ref": new}, 200)
+    assert refusal(county, f"{path}/ready", {}) == (403, "region_not_of_source")
+    assert town.operator.get(f"/v1/{path}", headers=dict(town[Role.DESK].headers)).json()["state"] == "made"
 
 
 def test_lines_39_40_a_lost_card_is_replaced_and_the_ecard_goes_on_with_the_new_one(town: Town) -> None:

@@ -62,7 +62,7 @@ def digest_of(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        raise InvalidInput("file_unreadable", "the report cannot be read") from None
+        raise InvalidInput("file_unreadable", "the file cannot be read") from None
 
 
 def taken_at(path: Path) -> datetime:
