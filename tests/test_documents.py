@@ -26,8 +26,10 @@ _COMMAND = re.compile(r"(?:\.venv/bin/)?(?:make|ecard) .+")
 
 
 def documents() -> list[Path]:
-    own = [path for pattern in ("*.md", "docs/**/*.md", "tests/**/*.md") for path in ROOT.glob(pattern)]
-    return sorted({*own, *(path for room in ROOMS for path in (ROOT / room).glob("README*.md"))})
+    patterns = ("*.md", "docs/**/*.md", "examples/**/*.md", "tests/**/*.md")
+    own = [path for pattern in patterns for path in ROOT.glob(pattern)]
+    found = {*own, *(path for room in ROOMS for path in (ROOT / room).glob("README*.md"))}
+    return sorted(path for path in found if "node_modules" not in path.parts)
 
 
 def tracked() -> Iterator[tuple[Path, str]]:
@@ -153,6 +155,21 @@ def test_a_decision_has_its_four_parts_and_stands_in_the_index() -> None:
         assert f"({path.name})" in index, path.name
         assert all(f"**{part}.**" in text for part in ("Context", "Decision", "Refused", "Consequences")), path.name
         assert len(text.splitlines()) <= 60, f"{path.name} is more than a page"
+
+
+def test_the_index_of_decisions_is_in_order() -> None:
+    numbers = re.findall(
+        r"^\| \[(\d{4})\]", (ROOT / "docs/decisions/README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_nothing_is_listed_twice(path: Path) -> None:
+    """A row that stands in a table twice, or a line in a list, was merged and not read since."""
+    for block in prose(path.read_text(encoding="utf-8")).split("\n\n"):
+        lines = [line for line in block.splitlines() if line.startswith(("| ", "- "))]
+        assert not {line for line in lines if lines.count(line) > 1}
 
 
 def test_every_format_page_stands_in_the_index() -> None:

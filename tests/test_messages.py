@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,30 @@ def test_a_text_is_for_people(code: str) -> None:
     assert len(english) > 3
     assert re.search(r"[\u4e00-\u9fff]", chinese), "the Chinese text is Chinese"
     assert not re.search(r"[\u4e00-\u9fff]", english), "the English text is English"
+
+
+@pytest.mark.parametrize("code", sorted(messages.codes()))
+def test_a_developer_is_told_what_to_do_about_a_code(code: str) -> None:
+    english, chinese = messages.help_text(code, "en"), messages.help_text(code, "zh")
+    assert len(english) > 10
+    assert re.search(r"[\u4e00-\u9fff]", chinese)
+    assert not re.search(r"[\u4e00-\u9fff]", english)
+
+
+def test_help_of_its_own_is_for_codes_that_there_are() -> None:
+    """And it stands in one place."""
+    folder = ROOT / "card/ecard_card"
+    own = json.loads((folder / "help.json").read_text(encoding="utf-8"))["codes"]
+    assert own.keys() <= messages.codes()
+    assert {"rate_limited", "idempotency_key_reused", "not_authenticated"} <= own.keys()
+    table = json.loads((folder / "messages.json").read_text(encoding="utf-8"))
+    assert all(texts.keys() == {"en", "zh"} for texts in table.values())
+
+
+def test_few_codes_are_left_to_the_help_that_fits_all() -> None:
+    general = messages.help_text("no such code at all, so the last kind")
+    left = [code for code in messages.codes() if messages.help_text(code) == general]
+    assert len(left) < len(messages.codes()) / 10
 
 
 def test_a_code_is_written_where_its_error_is_raised() -> None:

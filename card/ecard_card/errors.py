@@ -14,10 +14,11 @@ class EcardError(Exception):
     """Base of the family.
 
     `code` is stable and machine-readable, `detail` is one English sentence for a developer,
-    `retryable` says whether the same request may succeed later.
+    `retryable` says whether the same request may succeed later, `retry_after` in how many seconds, where that is known.
     """
 
     retryable: ClassVar[bool] = False
+    retry_after: int | None = None
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code, detail)
@@ -52,6 +53,16 @@ class RuleViolation(EcardError):
     """Understood and allowed to ask, but the rules of the card's life forbid it now."""
 
 
+class RateLimited(EcardError):
+    """The caller asks too often. `retry_after` says in how many seconds the next request is taken."""
+
+    retryable = True
+
+    def __init__(self, code: str, detail: str = "", *, retry_after: int) -> None:
+        super().__init__(code, detail)
+        self.retry_after = retry_after
+
+
 class ApprovalNeeded(EcardError):
     """The caller may ask for this, and other people must agree first: `request_id` names what they are asked."""
 
@@ -72,3 +83,4 @@ class Unavailable(EcardError):
     """Our own fault, now: a key home, a database or a network is not there."""
 
     retryable = True
+    retry_after = 1

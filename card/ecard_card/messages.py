@@ -1,19 +1,31 @@
-"""What a person reads for a stable code, in English and Chinese: one table for every room, shipped as data."""
+"""What a person reads for a stable code, and what a developer should do, in English and Chinese: one table for every
+room, shipped as data."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Final, Literal
 
 Language = Literal["en", "zh"]
+LANGUAGES: Final[tuple[Language, Language]] = ("en", "zh")
 
 
 def text(code: str, lang: Language = "en") -> str:
     """The text for `code`; the code itself where the table has none, so that nothing is ever left unsaid."""
     return _table().get(code, {}).get(lang, code)
+
+
+def help_text(code: str, lang: Language = "en") -> str:
+    """What a developer who meets `code` should do, by `help.json`: the code's own help, else that of the first kind of
+    codes that it belongs to. The last kind takes every code."""
+    own, kinds = _help()
+    texts = own.get(code) or next(kind.texts for kind in kinds if kind.takes(code))
+    return texts[lang]
 
 
 def codes() -> frozenset[str]:
@@ -38,9 +50,31 @@ def language(accepted: str) -> Language:
     return best[1]
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    matching: re.Pattern[str]
+    except_for: re.Pattern[str]
+    texts: Mapping[str, str]
+
+    def takes(self, code: str) -> bool:
+        return bool(self.matching.fullmatch(code)) and not self.except_for.fullmatch(code)
+
+
 @cache
 def _table() -> Mapping[str, Mapping[str, str]]:
-    table: Mapping[str, Mapping[str, str]] = json.loads(
-        files("ecard_card").joinpath("messages.json").read_text(encoding="utf-8")
-    )
+    table: Mapping[str, Mapping[str, str]] = _read("messages.json")
     return table
+
+
+@cache
+def _help() -> tuple[Mapping[str, Mapping[str, str]], tuple[_Kind, ...]]:
+    content = _read("help.json")
+    kinds = tuple(
+        _Kind(re.compile(item["for"]), re.compile(item.get("except", "")), {lang: item[lang] for lang in LANGUAGES})
+        for item in content["kinds"]
+    )
+    return content["codes"], kinds
+
+
+def _read(name: str) -> Any:
+    return json.loads(files("ecard_card").joinpath(name).read_text(encoding="utf-8"))

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ecard_card.acting import Channel
+from ecard_card.card import HolderProof
 from ecard_card.errors import InvalidInput
 from ecard_card.status import CardStatus, Effect
 
@@ -112,6 +113,21 @@ class FamilyRules:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimRules:
+    """领取 through apps: what proves a holder, and how many codes an app may have ahead of time."""
+
+    proofs: frozenset[HolderProof] = frozenset(HolderProof)
+    #: For a card that has no e-card yet: without its chip the binding says `declared`, and nothing was bound to a chip.
+    first_proofs: frozenset[HolderProof] = frozenset({HolderProof.CHIP})
+    codes_ahead: int = 1  # codes of one minute each; more than one may be shown while the phone has no network
+
+    def __post_init__(self) -> None:
+        if not self.first_proofs <= self.proofs:
+            raise _bad("claims.first_proofs", "permits a proof that claims.proofs does not")
+        _within("claims.codes_ahead", self.codes_ahead, 1, 60)
+
+
+@dataclass(frozen=True, slots=True)
 class Retention:
     """How long a record is kept after it was closed, in days; None: for ever."""
 
@@ -140,6 +156,7 @@ class RegionPolicy:
     replacement: ReplacementRules = field(default_factory=ReplacementRules)
     pin: PinRules = field(default_factory=PinRules)
     family: FamilyRules = field(default_factory=FamilyRules)
+    claims: ClaimRules = field(default_factory=ClaimRules)
     retention: Retention = field(default_factory=Retention)
 
     def __post_init__(self) -> None:
@@ -188,6 +205,7 @@ _TABLES: Final = {
     "replacement": ReplacementRules,
     "pin": PinRules,
     "family": FamilyRules,
+    "claims": ClaimRules,
     "retention": Retention,
 }
 
@@ -213,6 +231,8 @@ def _value(kind: type, name: str, value: object, place: str = "") -> Any:
             return _member(LossEnd, value, where)
         case "frozenset[Channel]", list():
             return frozenset(_member(Channel, item, where) for item in value)
+        case "frozenset[HolderProof]", list():
+            return frozenset(_holder_proof(item, where) for item in value)
         case "Mapping[CardStatus, Effect]", dict():
             return MappingProxyType({**STRICT_EFFECTS, **_effects(value)})
         case _, dict() if name in _TABLES:
@@ -227,6 +247,13 @@ def _effects(value: Mapping[str, object]) -> dict[CardStatus, Effect]:
         if name not in names:
             raise _bad("effects", "a status that does not exist")
     return {names[name]: _member(Effect, effect, f"effects.{name}") for name, effect in value.items()}
+
+
+def _holder_proof(value: object, where: str) -> HolderProof:
+    try:
+        return HolderProof.from_label(str(value))
+    except InvalidInput as error:
+        raise _bad(where, f"want {error.detail.removeprefix('not ')}") from None
 
 
 def _member(kind: type[StrEnum], value: object, where: str) -> Any:

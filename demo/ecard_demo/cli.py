@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from ecard_demo.story import Story
     from ecard_demo.teller import Teller
     from ecard_issuer.chip.simulator import ChipAuthority
-    from ecard_sdk.client import ECardClient
+    from ecard_sdk.authority import AuthorityClient
 
     teller = Teller.to(sys.stderr if args.json else sys.stdout, plain=args.plain)
     teller.begin()
@@ -43,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
         authority = ChipAuthority.create(stage.now())
         places = stack.enter_context(services.running(folder, authority, stage.now()))
         teller.services(places)
-        issuer = stack.enter_context(ECardClient(places.issuer_url, places.operator_token))
-        keeper = stack.enter_context(ECardClient(places.issuer_url, places.second_operator_token))
-        verifier = stack.enter_context(ECardClient(places.verifier_url, places.counter_token))
+        issuer = stack.enter_context(AuthorityClient(places.issuer_url, places.operator_token))
+        keeper = stack.enter_context(AuthorityClient(places.issuer_url, places.second_operator_token))
+        verifier = stack.enter_context(AuthorityClient(places.verifier_url, places.counter_token))
         desk = stage.Desk(issuer, places.issuer_url, keeper)
         story = Story(places, authority, desk, stage.Counter(verifier, places, folder), stage.Phone())
         steps: list[dict[str, Any]] = []

@@ -17,9 +17,9 @@ from ecard_issuer.chip.prove import prove_chip
 from ecard_issuer.chip.read import read_chip
 from ecard_issuer.chip.reading import Reading
 from ecard_issuer.chip.simulator import ChipAuthority, ChipData, SimulatedChip, piv_style, synthetic
-from ecard_sdk.client import ECardClient
+from ecard_sdk.authority import AuthorityClient
 from ecard_sdk.device import DeviceKey
-from ecard_sdk.errors import WaitsForApproval
+from ecard_sdk.errors import ApprovalNeededError
 from ecard_sdk.models import IssuedCredential, Key, ProvenChip, Verification
 from ecard_sdk.offline import OfflineVerifier
 from ecard_verifier.verdict import Verdict
@@ -61,7 +61,7 @@ def _card(authority: ChipAuthority, data: ChipData) -> PlasticCard:
 class Desk:
     """Reads chips and talks to the issuer over HTTP, as a desk anywhere would. It judges nothing."""
 
-    def __init__(self, client: ECardClient, issuer: str, keeper: ECardClient) -> None:
+    def __init__(self, client: AuthorityClient, issuer: str, keeper: AuthorityClient) -> None:
         self.client = client
         self._issuer = issuer
         self._keeper = keeper
@@ -96,7 +96,7 @@ class Desk:
         """Ask for a change of a key, have the second operator agree to it, and ask again."""
         try:
             return change()
-        except WaitsForApproval as asked:
+        except ApprovalNeededError as asked:
             self._keeper.approve(asked.request_id)
             return change()
 
@@ -125,7 +125,7 @@ class Phone:
 class Counter:
     """A counter with a verifier process to ask, and a bundle for when the network is away."""
 
-    def __init__(self, client: ECardClient, services: Services, folder: Path) -> None:
+    def __init__(self, client: AuthorityClient, services: Services, folder: Path) -> None:
         self._client = client
         self._root = services.root
         self._bundle = folder / "bundle.json"
@@ -134,7 +134,7 @@ class Counter:
         """Ask the verifier process."""
         return self._client.verify(code, counter=COUNTER)
 
-    def fetch_bundle(self, issuer: ECardClient) -> None:
+    def fetch_bundle(self, issuer: AuthorityClient) -> None:
         """Once a day, while there is a network."""
         self._bundle.write_bytes(issuer.bundle())
 

@@ -125,13 +125,36 @@ class IssuerSettings(BaseSettings):
     pin_guesses_per_hour: int = Field(default=100, ge=1, le=1_000_000)
     pin_guesses_per_hour_channel: int = Field(default=10_000, ge=1, le=100_000_000)
 
+    #: Where a test issuer is reached, which is hosted beside the live one with keys, people and roots of its own.
+    test_origin: str | None = None
+    #: This register is a test issuer's, and stays one: simulated chips, magic people, credentials marked for good.
+    test_mode: bool = False
+    #: Of a test issuer: where the live one is, for whoever knocks at the wrong door.
+    live_origin: str | None = None
+    #: Calls a minute of one address, of routes that ask for no token; 0: any number (a proxy in front counts them).
+    open_calls_per_minute: int = Field(default=1200, ge=0, le=1_000_000)
+    #: Networks (CIDR, separated by commas) of proxies in front, whose `X-Forwarded-For` says who calls; those that set
+    #: `client_cert_header` remove a client's own.
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    #: A person looks at every wallet's request before anything is issued, not only where its offer says so.
+    wallet_review: bool = False
+
+    #: File of lines `network,name`: what people are told of where a desktop is that wants to log in.
+    login_regions: Path | None = None
+
     #: Networks (CIDR, separated by commas) where partners may receive although they are not public, plain http too.
     partner_networks: Annotated[tuple[str, ...], NoDecode] = ()
+
+    #: Header in which a reverse proxy passes the client's certificate on (RFC 9440, or PEM with percent escapes), for
+    #: mutual TLS. Believed from `trusted_proxies` only, and not at all without them.
+    client_cert_header: str | None = Field(default=None, pattern="^[A-Za-z][A-Za-z0-9-]{0,63}$")
+    #: DPoP proofs must carry a nonce of ours (RFC 9449 §8): dearer, and proofs cannot be made ahead.
+    dpop_nonce: bool = False
 
     #: More issuers in this process; in the settings file only.
     hosted: Annotated[tuple[HostedIssuer, ...], NoDecode] = Field(default=(), max_length=64)
 
-    @field_validator("regions", "partner_networks", mode="before")
+    @field_validator("regions", "partner_networks", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -141,14 +164,14 @@ class IssuerSettings(BaseSettings):
     def _six_digits(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _codes(value)
 
-    @field_validator("partner_networks")
+    @field_validator("partner_networks", "trusted_proxies")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             ipaddress.ip_network(network)  # its ValueError says what is wrong
         return value
 
-    @field_validator("public_origin")
+    @field_validator("public_origin", "test_origin", "live_origin")
     @classmethod
     def _bare_origin(cls, value: str | None) -> str | None:
         return None if value is None else _bare(value)

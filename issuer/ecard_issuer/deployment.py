@@ -2,6 +2,9 @@
 
 The first issuer is the one of the plain settings; it has the root keys (or pins offline ones) and the board that
 publishes for all. Each of the others lives in a directory of its own and knows nothing of the first one's people.
+
+A test issuer may stand beside them. It shares the listener and nothing else: its board and roots are its own, so that
+no verifier of the live issuers knows its keys.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from ecard_card.errors import InvalidInput
+from ecard_card.region import EVERYWHERE
 from ecard_issuer.assembly import Issuer, build
 from ecard_issuer.chip.judge import Anchors
 from ecard_issuer.config import HostedIssuer, IssuerSettings
@@ -29,24 +33,47 @@ from ecard_keys.chip_key import ChipKeyHolder
 from ecard_verifier.service import utc_now
 
 _MAX_URL_FILE: Final = 4096
+TEST_FOLDER: Final = "test"
+#: What a test issuer never has of the live one: its database, passphrase, signer, roots, and whom it believes of chips.
+_LIVE_ONLY: Final = (
+    "database_url",
+    "key_passphrase",
+    "vault_addr",
+    "vault_role_id",
+    "vault_secret_id",
+    "pkcs11_module",
+    "pkcs11_token",
+    "pkcs11_pin",
+    "signer_socket",
+    "trust_root",
+    "chip_anchors",
+    "chip_master_key_file",
+)
 DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """The issuers of one process, the main one first. Start and stop each of them; then `close`."""
+    """The issuers of one process, the main one first, and the test issuer beside them if there is one. Start and stop
+    each of them; then `close`."""
 
     issuers: tuple[Issuer, ...]
     _copies: ExitStack = field(repr=False)
+    test: Issuer | None = None
 
     @property
     def main(self) -> Issuer:
         return self.issuers[0]
 
+    @property
+    def everyone(self) -> tuple[Issuer, ...]:
+        """The issuers, and the test issuer after them."""
+        return self.issuers if self.test is None else (*self.issuers, self.test)
+
     def start(self) -> None:
         """Start them all, or none."""
         with ExitStack() as started:
-            for issuer in self.issuers:
+            for issuer in self.everyone:
                 issuer.start()
                 started.callback(issuer.stop)
             started.pop_all()
@@ -55,19 +82,19 @@ class Deployment:
         """Stop them all, however one fares, and give everything back."""
         with ExitStack() as ending:
             ending.push(self._copies)
-            for issuer in self.issuers:
+            for issuer in self.everyone:
                 ending.callback(issuer.stop)
 
     def close(self) -> None:
         """Give everything back where nothing was started."""
         with ExitStack() as ending:
             ending.push(self._copies)
-            for issuer in self.issuers:
+            for issuer in self.everyone:
                 ending.callback(issuer.close)
 
     def end_feeds(self) -> None:
         """End every follower's stream, so that a server can stop."""
-        for issuer in self.issuers:
+        for issuer in self.everyone:
             issuer.hub.close()
 
 
@@ -80,11 +107,14 @@ def build_all(
     anchors: Anchors | None = None,
     key_holder: ChipKeyHolder | None = None,
     say: Callable[[str], None] = lambda line: None,
+    with_test: bool = False,
 ) -> Deployment:
-    """The issuer of `settings` and every one it hosts. Parameters and errors are those of `build`; `InvalidInput`
-    `bad_setting` also for two issuers of one name, host or directory."""
+    """The issuer of `settings` and every one it hosts; `with_test`, the test issuer beside them too, if the settings
+    name one. Parameters and errors are those of `build`; `InvalidInput` `bad_setting` also for two issuers of one
+    name, host or directory."""
     others = [settings_of(settings, hosted) for hosted in settings.hosted]
-    _refuse_twins(settings, others)
+    test = settings_of_test(settings)
+    _refuse_twins(settings, others, test)
     with ExitStack() as undo:
         copies = undo.enter_context(ExitStack())
         registers = [_register(other, copies, create=create) for other in others]
@@ -103,8 +133,11 @@ def build_all(
             )
             undo.callback(issuer.close)
             issuers.append(issuer)
+        beside = None
+        if with_test and test is not None:
+            beside = build(test, create=create, serve=serve, clock=clock, say=say)
         undo.pop_all()
-        return Deployment(tuple(issuers), copies)
+        return Deployment(tuple(issuers), copies, beside)
 
 
 def opened_at(settings: IssuerSettings, folder: Path | None, *, create: bool, say: Callable[[str], None]) -> Deployment:
@@ -118,6 +151,9 @@ def opened_at(settings: IssuerSettings, folder: Path | None, *, create: bool, sa
             whole = build_all(settings, create=create, say=say)
             chosen = whole.issuers[place]
             return Deployment((chosen, *(issuer for issuer in whole.issuers if issuer is not chosen)), whole._copies)
+    test = settings_of_test(settings)
+    if test is not None and folder is not None and test.data_dir.absolute() == folder.absolute():
+        return build_all(test, create=create, say=say)
     given = settings if folder is None else settings.having(data_dir=folder)
     return build_all(given, create=create, say=say)
 
@@ -138,21 +174,45 @@ def settings_of(main: IssuerSettings, hosted: HostedIssuer) -> IssuerSettings:
     )
 
 
+def settings_of_test(main: IssuerSettings) -> IssuerSettings | None:
+    """The settings of the test issuer beside `main`; None where there is none. Nothing of the live keys, chip
+    authorities or databases goes over.
+
+    Raises `InvalidInput` `bad_setting`.
+    """
+    if main.test_origin is None:
+        return None
+    return main.having(
+        **dict.fromkeys(_LIVE_ONLY),
+        public_origin=main.test_origin,
+        live_origin=main.public_origin or f"http://127.0.0.1:{main.port}",
+        test_mode=True,
+        test_origin=None,
+        data_dir=main.data_dir / TEST_FOLDER,
+        regions=(EVERYWHERE,),
+        allow_test_chips=True,
+        key_home="file",
+        key_algorithm="ES256",
+        approvals_needed=0,  # nothing of it is real, and a developer is alone
+        hosted=(),
+    )
+
+
 def host_of(origin: str) -> str:
     """What `Host` says of an origin: without a port where it is the scheme's own."""
     parts = urlsplit(origin)
     return parts.netloc.lower().removesuffix(DEFAULT_PORTS[parts.scheme])
 
 
-def _refuse_twins(main: IssuerSettings, others: list[IssuerSettings]) -> None:
+def _refuse_twins(main: IssuerSettings, others: list[IssuerSettings], test: IssuerSettings | None) -> None:
     if others and main.public_origin is None:
         raise InvalidInput("bad_setting", "ECARD_PUBLIC_ORIGIN is needed where other issuers are hosted")
-    everyone = (main, *others)
-    names = {host_of(each.public_origin or "http://") for each in everyone}
+    everyone = (main, *others) if test is None else (main, *others, test)
+    names = {host_of(each.public_origin or f"http://127.0.0.1:{main.port}") for each in everyone}
     places = {each.data_dir.absolute() for each in everyone}
     databases = {each.sqlalchemy_url for each in everyone}
     if not len(names) == len(places) == len(databases) == len(everyone):
-        raise InvalidInput("bad_setting", "hosted: two issuers have one name, data directory or database")
+        raise InvalidInput("bad_setting", "hosted: two issuers have one name, directory or database, test one too")
 
 
 def _register(settings: IssuerSettings, copies: ExitStack, *, create: bool) -> Register:

@@ -75,15 +75,18 @@ class Enrolment:
         self._policy_of = policy_of
         self._random = random
 
-    def begin(self, terminal_id: str, now: datetime) -> OpenEnrolment:
-        """Give out a challenge that binds this enrolment, the terminal and the time.
+    def begin(self, terminal_id: str, now: datetime, *, card_ref: str | None = None) -> OpenEnrolment:
+        """Give out a challenge that binds this enrolment, the terminal and the time; with `card_ref` for the chip of
+        that card only: `complete` refuses any other by `Conflict` `enrolment_of_other_card`.
 
         Raises `InvalidInput` `bad_chip_challenge` for a terminal id that is empty, long or unprintable.
         """
         enrolment_id = self._random(16).hex()
         challenge = Challenge.new(enrolment_id, terminal_id, now, token_bytes=self._random)
         expires_at = now + CHALLENGE_LIFE
-        self._register.open_enrolment(EnrolmentRow(enrolment_id, terminal_id, challenge.to_json().encode(), expires_at))
+        self._register.open_enrolment(
+            EnrolmentRow(enrolment_id, terminal_id, challenge.to_json().encode(), expires_at, card_ref=card_ref)
+        )
         return OpenEnrolment(enrolment_id, challenge, expires_at)
 
     def complete(self, enrolment_id: str, evidence: Evidence, now: datetime) -> ProvenEnrolment:
@@ -117,9 +120,9 @@ class Enrolment:
         )
         return ProvenEnrolment(enrolment_id, card.card_ref, judgement.assurance, usable_until)
 
-    def another(self, enrolment_id: str, now: datetime) -> str:
+    def another(self, enrolment_id: str, now: datetime, *, until: datetime | None = None) -> str:
         """The id of one more enrolment with the proof of this one, which is good for one more credential: for a batch
-        under several device keys. It ends when the given one does.
+        under several device keys. It ends when the given one does, or at `until`: where a person looks at it first.
 
         Raises `NotFound` `enrolment_unknown`; `RuleViolation` `enrolment_not_proven`, `enrolment_expired`.
         """
@@ -132,7 +135,8 @@ class Enrolment:
         card = self._register.get_card(first.card_ref)
         seal = self._desk.seal_of(card)
         evidence = seal.seal(seal.open(first.evidence, f"evidence/{enrolment_id}"), f"evidence/{copy}")
-        self._register.open_enrolment(EnrolmentRow(copy, first.terminal_id, first.challenge, first.expires_at))
+        ends = first.expires_at if until is None else until
+        self._register.open_enrolment(EnrolmentRow(copy, first.terminal_id, first.challenge, ends))
         self._register.prove_enrolment(
             copy,
             card_ref=first.card_ref,

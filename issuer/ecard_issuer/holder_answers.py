@@ -63,7 +63,7 @@ def level_answer(state: LevelState) -> Json:
 
 
 def link_answer(state: LinkState, references: References, caller: str) -> Json:
-    """A `LinkAnswer`, with the other person by `caller`'s own reference."""
+    """A `FamilyLinkAnswer`, with the other person by `caller`'s own reference."""
     link = state.link
     other = link.relative_ref if state.side is Side.VIEWER else link.viewer_ref
     return {

@@ -13,8 +13,11 @@ from sqlalchemy import Engine
 from ecard_issuer.applying.parts import Applications
 from ecard_issuer.approvals import Approvals
 from ecard_issuer.card_desk import CardDesk
+from ecard_issuer.channel_events.opening import ChannelEvents
+from ecard_issuer.channels.opening import Channels
 from ecard_issuer.collect import Collecting
 from ecard_issuer.config import IssuerSettings
+from ecard_issuer.conventions import Conventions
 from ecard_issuer.counting import CountingDesk
 from ecard_issuer.data_dir import DataDir
 from ecard_issuer.dispatch import Dispatcher, Wake
@@ -27,6 +30,9 @@ from ecard_issuer.key_office import KeyOffice
 from ecard_issuer.keyring import IssuerIdentity, KeyRing
 from ecard_issuer.life.build import Life
 from ecard_issuer.lifecycle import LifeCycle
+from ecard_issuer.links.links import Links
+from ecard_issuer.links.opening import Linking
+from ecard_issuer.login.parts import Login
 from ecard_issuer.mandates.desk import Mandates
 from ecard_issuer.operators import Desk
 from ecard_issuer.partners.opening import Partners
@@ -41,6 +47,9 @@ from ecard_issuer.quota_office import QuotaOffice
 from ecard_issuer.reissue import Reissue
 from ecard_issuer.relying.assembly import Relying
 from ecard_issuer.service_points.office import ServicePoints
+from ecard_issuer.testmode.opening import TestMode
+from ecard_issuer.tickets.opening import Showing
+from ecard_issuer.wallets.opening import Wallets
 from ecard_keys.signer import KeyHome
 
 _log: Final = logging.getLogger(__name__)
@@ -81,6 +90,8 @@ class Issuer:
     acting: Mandates
     applications: Applications
     relying: Relying
+    linking: Linking
+    login: Login
     service_points: ServicePoints
     programme: ProgrammeOffice
     intake: IntakeOffice
@@ -91,6 +102,12 @@ class Issuer:
     dispatcher: Dispatcher
     wake: Wake
     partners: Partners
+    channel_events: ChannelEvents
+    test_mode: TestMode
+    conventions: Conventions
+    channels: Channels
+    showing: Showing
+    wallets: Wallets
     clock: Callable[[], datetime]
     engine: Engine
     place: DataDir
@@ -101,11 +118,12 @@ class Issuer:
         Raises `Unavailable` `data_dir_in_use` where another server holds the directory.
         """
         self.place.serve()
-        if self.approvals.needed == 0:
+        if self.approvals.needed == 0 and not self.test_mode.mode.test:
             _log.warning("four eyes are off: one operator alone can change keys, trust lists and operators")
         settled = self.issuing.settle(self.clock(), everything=True)
         if settled:
             _log.warning("settled %d issuances that a stop had cut short", settled)
+        self.test_mode.seed(self.clock())
         self.dispatcher.start()
         for worker in self._workers:
             worker.start()
@@ -119,12 +137,18 @@ class Issuer:
 
     @property
     def _workers(self) -> tuple[Worker, ...]:
-        return self.publishing.worker, self.partners.worker, self.intake, self.privacy.retention
+        told = self.channel_events.worker, self.partners.worker
+        return self.publishing.worker, *told, self.intake, self.privacy.retention
 
     @property
     def publisher(self) -> Publisher:
         """Status lists, trust list and bundle, as `publishing` has it."""
         return self.publishing.publisher
+
+    @property
+    def links(self) -> Links:
+        """Channels' links with e-cards, as `linking` has them."""
+        return self.linking.links
 
     def close(self) -> None:
         """Give the database back, where nothing was started."""

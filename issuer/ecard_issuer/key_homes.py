@@ -111,6 +111,7 @@ def open_desk(
         identity.regions,
         longest_validity=timedelta(days=settings.credential_days),
         longest_list_life=timedelta(hours=settings.status_hours),
+        test=settings.test_mode,
     )
     quotas = Quotas(quotas_file(settings), spent=journal.entries(since=start_of_hour(clock())))
     return LocalDesk(home, [rules], journal, quotas, clock)

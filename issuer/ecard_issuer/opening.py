@@ -20,10 +20,16 @@ from ecard_issuer.applying.parts import open_applications
 from ecard_issuer.approvals import Approvals
 from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.card_effect import PolicyChanges, PolicyOf
+from ecard_issuer.channel_events.of_channels import HookAddresses
+from ecard_issuer.channel_events.of_links import SqlToldLinks, ToldLinks
+from ecard_issuer.channel_events.opening import channel_body_of, open_channel_events
+from ecard_issuer.channels.opening import open_channels
+from ecard_issuer.channels.sql import SqlChannels
 from ecard_issuer.chip.judge import Anchors
 from ecard_issuer.chip_trust import chip_anchors, chip_key_holder
 from ecard_issuer.collect import Collecting
 from ecard_issuer.config import IssuerSettings
+from ecard_issuer.conventions import open_conventions
 from ecard_issuer.counting import CountingDesk
 from ecard_issuer.data_dir import DataDir
 from ecard_issuer.dispatch import Dispatcher, Wake
@@ -35,6 +41,7 @@ from ecard_issuer.foresight import Foresight
 from ecard_issuer.holder_services import holder_services
 from ecard_issuer.intake.office import open_intake
 from ecard_issuer.issue import Issuing
+from ecard_issuer.issue_many import IssuingMany
 from ecard_issuer.issuer import Issuer
 from ecard_issuer.key_homes import home_of, open_desk, open_files, open_home_of_keys, quotas_file
 from ecard_issuer.key_lives import KeyLives
@@ -42,9 +49,10 @@ from ecard_issuer.key_office import KeyOffice
 from ecard_issuer.keyring import PURPOSES, IssuerIdentity, KeyRing
 from ecard_issuer.life.build import open_life
 from ecard_issuer.lifecycle import LifeCycle
+from ecard_issuer.links.opening import open_linking
+from ecard_issuer.login.parts import open_login
 from ecard_issuer.operators import Desk
 from ecard_issuer.partners.opening import open_partners
-from ecard_issuer.people import People
 from ecard_issuer.policies.parts import open_book, open_policies
 from ecard_issuer.ports import Register
 from ecard_issuer.privacy.everything import every_room
@@ -59,8 +67,14 @@ from ecard_issuer.relying.assembly import assemble_relying
 from ecard_issuer.root_keys import RootKeys
 from ecard_issuer.service_points.office import ServicePoints
 from ecard_issuer.service_points.sql import SqlPoints
+from ecard_issuer.testmode.cards import Rooms
+from ecard_issuer.testmode.mode import settle_mode
+from ecard_issuer.testmode.opening import anchors_of, chips_of, mode_of, open_test_mode, people_of
+from ecard_issuer.tickets.opening import open_showing
 from ecard_issuer.trust_board import TrustBoard
+from ecard_issuer.wallets.opening import open_wallets
 from ecard_keys.chip_key import ChipKeyHolder
+from ecard_keys.encryption import FileUnsealing
 from ecard_keys.pepper import FilePepper
 from ecard_keys.protect import FileProtector
 from ecard_keys.rotation import RotationRules
@@ -95,6 +109,8 @@ def open_issuer(settings: IssuerSettings, place: DataDir, engine: Engine, outsid
     now = clock()
     fresh = not register.list_keys([purpose.value for purpose in PURPOSES])
     file, roots, passphrase = open_files(settings, place, outside.say, fresh=fresh, with_roots=outside.board is None)
+    mode = mode_of(settings)
+    settle_mode(engine, test=mode.test, fresh=fresh)
     home, link = open_home_of_keys(settings, file, passphrase)
     wake = Wake()
     board = outside.board or _trust_board(settings, [register, *outside.beside], roots, wake, now)
@@ -105,9 +121,10 @@ def open_issuer(settings: IssuerSettings, place: DataDir, engine: Engine, outsid
     approvals = Approvals(register, needed=settings.approvals_needed)
     key_office = _key_office(settings, register, keys, home, approvals)
     key_holder = outside.key_holder or chip_key_holder(settings, file, now)
-    anchors = outside.anchors or chip_anchors(settings, file)
     protector = FileProtector(file.file)
-    people = People(register, protector)
+    chips = chips_of(mode, protector, clock)
+    anchors = outside.anchors or (chip_anchors(settings, file) if chips is None else anchors_of(chips))
+    people = people_of(mode, register, protector)
     cards = CardDesk(register, people, lambda card_ref, moment: intake.card_arrived(card_ref, moment))
     lifecycle = LifeCycle(register, wake.ring)
     intake = open_intake(engine, register, cards, lifecycle, approvals, protector, clock, wake.ring, policy_of)
@@ -117,6 +134,7 @@ def open_issuer(settings: IssuerSettings, place: DataDir, engine: Engine, outsid
         vct=card_type(identity.issuer),
         status_uri=identity.status_uri,
         validity=timedelta(days=settings.credential_days),
+        test=mode.test,
     )
     drafter = Drafter(profile, cards)
     issuing = Issuing(register, cards, keys, signing, drafter, owner=place.owner(), reached=outside.reached)
@@ -140,10 +158,74 @@ def open_issuer(settings: IssuerSettings, place: DataDir, engine: Engine, outsid
         pins=holders.pins,
         policy_of=policy_of,
     )
-    partners = open_partners(engine, protector, signing, keys, settings.partner_networks, clock)
-    rooms = every_room(engine, register, acting, applications, holders, relying, life, intake, partners)
+    networks, told = settings.partner_networks, channel_body_of(engine)
+    partners = open_partners(engine, protector, signing, keys, networks, clock, channel_body=told)
+    enrolment = Enrolment(register, cards, anchors, key_holder, minimum=minimum, policy_of=policy_of)
+    linking = open_linking(
+        settings,
+        engine,
+        register,
+        cards,
+        holders,
+        enrolment,
+        issuing,
+        acting,
+        approvals,
+        policy_of,
+        identity.issuer,
+        FileUnsealing(file.file),
+    )
+    channels = open_channels(
+        settings,
+        engine,
+        identity.issuer,
+        approvals,
+        pepper.apply,
+        test=mode.test,
+        require_own=mode.require_own,
+    )
+    told_links = ToldLinks(SqlToldLinks(engine), linking.links, register, clock)
+    channel_events = open_channel_events(
+        engine, register, partners, people.references, told_links, HookAddresses(SqlChannels(engine)), clock
+    )
+    rooms = every_room(engine, register, acting, applications, holders, relying, life, intake, partners, linking)
     privacy = open_privacy(engine, register, people, book, approvals, acting, rooms=rooms)
+    showing = open_showing(engine, register, linking.links, channels.office, identity.issuer, hub)
+    wallets = open_wallets(
+        engine,
+        register,
+        people,
+        enrolment,
+        IssuingMany(register, keys, signing, drafter, issuing, owner=place.owner(), reached=outside.reached),
+        holders,
+        linking.links,
+        acting,
+        pepper,
+        identity.issuer,
+        wake.ring,
+        review_all=settings.wallet_review,
+        four_eyes=approvals.needed > 0,
+    )
+    login = open_login(
+        engine,
+        register,
+        cards,
+        keys,
+        signing,
+        relying,
+        acting,
+        links=linking.links,
+        passwords=holders.passwords,
+        once=channels.one_time,
+        level_of=lambda ecard_id, now: holders.levels.state(ecard_id, now).level,
+        app_of=lambda app_id: channels.office.get(app_id).registration,
+        regions=settings.login_regions,
+    )
     hub.listen(partners.worker.ring)
+    hub.listen(channel_events.worker.ring)
+    rooms_of_tests = Rooms(register, cards, lifecycle, life, holders.pins, enrolment, issuing)
+    test_mode = open_test_mode(mode, chips, rooms_of_tests, linking, protector, identity.issuer)
+    conventions = open_conventions(engine, protector, settings.open_calls_per_minute)
 
     def settle(moment: datetime) -> int:
         """Void plans past their life."""
@@ -157,8 +239,16 @@ def open_issuer(settings: IssuerSettings, place: DataDir, engine: Engine, outsid
             settle,
             life.upkeep.turn,
             relying.upkeep,
+            linking.upkeep,
+            login.upkeep,
             intake.upkeep,
             privacy.retention.upkeep,
+            test_mode.upkeep,
+            channel_events.upkeep,
+            conventions.idempotency.upkeep,
+            channels.upkeep,
+            showing.tickets.upkeep,
+            wallets.upkeep,
         ):
             try:
                 work(moment)
@@ -181,7 +271,7 @@ def open_issuer(settings: IssuerSettings, place: DataDir, engine: Engine, outsid
         quotas=QuotaOffice(quotas_file(settings), register, approvals),
         signer=home,
         signing=signing,
-        enrolment=Enrolment(register, cards, anchors, key_holder, minimum=minimum, policy_of=policy_of),
+        enrolment=enrolment,
         issuing=issuing,
         reissue=Reissue(register, keys, signing, drafter, owner=place.owner(), settle=settle, reached=outside.reached),
         collecting=Collecting(register, cards, profile, issuing.follow),
@@ -190,6 +280,8 @@ def open_issuer(settings: IssuerSettings, place: DataDir, engine: Engine, outsid
         acting=acting,
         applications=applications,
         relying=relying,
+        linking=linking,
+        login=login,
         service_points=ServicePoints(SqlPoints(engine)),
         programme=ProgrammeOffice(SqlAddresses(engine)),
         intake=intake,
@@ -210,6 +302,12 @@ def open_issuer(settings: IssuerSettings, place: DataDir, engine: Engine, outsid
         dispatcher=dispatcher,
         wake=wake,
         partners=partners,
+        channel_events=channel_events,
+        test_mode=test_mode,
+        conventions=conventions,
+        channels=channels,
+        showing=showing,
+        wallets=wallets,
         clock=clock,
         engine=engine,
         place=place,

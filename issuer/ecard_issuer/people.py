@@ -8,6 +8,7 @@ is sealed by their `Seal` too, so that destroying one key makes all of it unread
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -85,9 +86,13 @@ class Seal:
 class People:
     """The persons of the register, with a data key each."""
 
-    def __init__(self, register: Cards, protector: Protector) -> None:
+    def __init__(
+        self, register: Cards, protector: Protector, admit: Callable[[IdNumber], None] = lambda number: None
+    ) -> None:
+        """`admit` raises for numbers of whom nobody is to be entered."""
         self._register = register
         self._protector = protector
+        self._admit = admit
         self.references = References(protector)
 
     def find(self, id_number: IdNumber) -> HolderRow | None:
@@ -123,7 +128,8 @@ class People:
         return self.draft_and_seal(holder)[0]
 
     def draft_and_seal(self, holder: Holder) -> tuple[HolderRow, Seal]:
-        """The same, with the data key for whatever else is to be sealed at once."""
+        """The same, with the data key for whatever else is to be sealed at once. Raises what `admit` raises."""
+        self._admit(holder.id_number)
         holder_ref = self.references.holder(holder.id_number)
         data_key = protect.new_data_key()
         seal = Seal(data_key)

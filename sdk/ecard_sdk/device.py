@@ -9,7 +9,7 @@ from datetime import datetime
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ecard_card import cwt, device_proof, jose, sd_jwt
+from ecard_card import cwt, device_proof, jose, login_proof, sd_jwt
 from ecard_card.credential import Unsigned
 from ecard_card.errors import InvalidInput
 from ecard_keys.signer import raw_low_s
@@ -84,6 +84,14 @@ class DeviceKey:
         presentation = sd_jwt.present(credential, names)
         draft = sd_jwt.key_binding_input(presentation, audience=audience, nonce=nonce, issued_at=int(now.timestamp()))
         return str(self._complete(draft))
+
+    def login_proof(self, credential: bytes, client_id: str, request_id: str, number: str, now: datetime) -> str:
+        """The holder's consent to one login at one site: `client_id` and `request_id` are those of the signed request,
+        `number` is the one that the holder chose, `credential` the CWT form."""
+        credential_id = cwt.parse(credential).credential_id
+        return str(
+            self._complete(login_proof.draft(client_id, request_id, number, credential_id, int(now.timestamp())))
+        )
 
     def _complete(self, draft: Unsigned) -> str | bytes:
         return draft.complete(raw_low_s(self._private.sign(draft.signing_input, _ECDSA)))

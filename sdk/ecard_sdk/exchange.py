@@ -93,7 +93,9 @@ class Exchange:
                 answer = self._once(method, path, content, headers)
             except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
                 if last or not (safe or isinstance(error, _NEVER_SENT)):
-                    raise errors.ServiceDown("service_unreachable", f"no answer: {type(error).__name__}") from None
+                    raise errors.ConnectionFailedError(
+                        "service_unreachable", f"no answer: {type(error).__name__}"
+                    ) from None
             else:
                 if 200 <= answer.status < 300:
                     return answer
@@ -110,7 +112,7 @@ class Exchange:
             for chunk in answer.iter_bytes():
                 body += chunk
                 if len(body) > MAX_ANSWER:
-                    raise errors.ServiceDown("service_answer_unreadable", "the answer is larger than any of ours")
+                    raise errors.ServerError("service_answer_unreadable", "the answer is larger than any of ours")
             return Answer(answer.status_code, answer.headers, body)
 
     def _wait(self, attempt: int, wanted: float | None) -> None:
@@ -130,7 +132,9 @@ def _parsed(answer: Answer) -> object:
     try:
         return jose.parse_json(answer.content, limit=MAX_ANSWER)
     except InvalidInput:
-        raise errors.ServiceDown("service_answer_unreadable", "the answer is not JSON", status=answer.status) from None
+        raise errors.ServerError(
+            "service_answer_unreadable", "the answer is not JSON", http_status=answer.status
+        ) from None
 
 
 def _problem(answer: Answer) -> object:

@@ -14,11 +14,11 @@ from ecard_card import jose
 from ecard_card.card import ChipAssurance
 from ecard_card.errors import EcardError
 from ecard_card.status import CardChange, CardStatus
-from ecard_sdk.errors import ServiceDown
+from ecard_sdk.errors import ServerError
 
 
 class Model(ABC):
-    """Made by `of` from parsed JSON; raises `ServiceDown` `service_answer_unreadable` where a member is missing."""
+    """Made by `of` from parsed JSON; raises `ServerError` `service_answer_unreadable` where a member is missing."""
 
     @classmethod
     def of(cls, answer: object) -> Self:
@@ -27,14 +27,14 @@ class Model(ABC):
                 raise TypeError
             return cls._of(answer)
         except (KeyError, TypeError, ValueError, AttributeError, EcardError):
-            raise ServiceDown("service_answer_unreadable", f"the answer is no {cls.__name__}") from None
+            raise ServerError("service_answer_unreadable", f"the answer is no {cls.__name__}") from None
 
     @classmethod
     def each(cls, answer: object, member: str) -> tuple[Self, ...]:
         """One for each item of the list that the answer has as `member`."""
         items = answer.get(member) if isinstance(answer, dict) else None
         if not isinstance(items, list):
-            raise ServiceDown("service_answer_unreadable", "the answer holds no list")
+            raise ServerError("service_answer_unreadable", "the answer holds no list")
         return tuple(cls.of(item) for item in items)
 
     @classmethod

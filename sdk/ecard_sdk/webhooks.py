@@ -19,7 +19,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ecard_card import jose
-from ecard_card.errors import CheckFailed, InvalidInput
+from ecard_sdk.channel_models import CardWord, EventType
+from ecard_sdk.errors import InvalidRequestError, SignatureVerificationError
 
 #: Seconds by which the sender's clock may differ, and for which a message may be repeated by whoever saw it.
 TOLERANCE: Final = 300
@@ -68,7 +69,22 @@ class OtherEvent:
     type: str
 
 
-Body = StatusChanged | Verification | StreamUpdated | OtherEvent
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """Something happened to one of an app's links, or to its card: `type` says what (`ecard_sdk.channel_models`).
+
+    `status` is what the link's e-card is after it. `action_type` and `scene_type` are those of the national callbacks,
+    where one fits.
+    """
+
+    type: EventType
+    link_id: str
+    status: CardWord
+    action_type: str | None = None
+    scene_type: str | None = None
+
+
+Body = LinkChanged | StatusChanged | Verification | StreamUpdated | OtherEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +104,22 @@ def unwrap(body: bytes, headers: Mapping[str, str], secrets: Iterable[str], *, n
     `body` is the request's body as received, before any parsing. `secrets` are shared secrets (`whsec_…`) or public
     keys (`whpk_…`): all that may be in use, two during a rotation. `now` is aware UTC; by default the clock's.
 
-    Raises `CheckFailed` `webhook_signature_invalid`, `webhook_too_old`, `webhook_from_future`; `InvalidInput`
-    `bad_webhook` for a form that is none of ours, `bad_webhook_secret`.
+    Raises `SignatureVerificationError` `webhook_signature_invalid`, `webhook_too_old`, `webhook_from_future`;
+    `InvalidRequestError` `bad_webhook` for a form that is none of ours, `bad_webhook_secret`.
     """
     named = {name.lower(): value for name, value in headers.items()}
     identity, stamp, signatures = (named.get(f"webhook-{part}", "") for part in ("id", "timestamp", "signature"))
     if len(body) > _LIMIT or not _ID.fullmatch(identity) or not re.fullmatch(r"[0-9]{1,12}", stamp):
-        raise InvalidInput("bad_webhook", "the body is too long, or webhook-id or webhook-timestamp is missing")
+        raise InvalidRequestError("bad_webhook", "the body is too long, or webhook-id or webhook-timestamp is missing")
     content = f"{identity}.{stamp}.".encode() + body
     given = signatures.split(" ", _MAX_SIGNATURES)[:_MAX_SIGNATURES]
     if not any(_holds(content, given, secret) for secret in secrets):
-        raise CheckFailed("webhook_signature_invalid", "no signature by a known secret")
+        raise SignatureVerificationError("webhook_signature_invalid", "no signature by a known secret")
     seconds = int((now or datetime.now(UTC)).timestamp())
     if seconds - int(stamp) > TOLERANCE:
-        raise CheckFailed("webhook_too_old", "sent more than five minutes ago")
+        raise SignatureVerificationError("webhook_too_old", "sent more than five minutes ago")
     if int(stamp) - seconds > TOLERANCE:
-        raise CheckFailed("webhook_from_future", "dated more than five minutes ahead")
+        raise SignatureVerificationError("webhook_from_future", "dated more than five minutes ahead")
     return _event(identity, body)
 
 
@@ -122,7 +138,7 @@ def _signed(public: bytes, content: bytes, signature: str) -> bool:
     except (InvalidSignature, binascii.Error):
         return False
     except ValueError:
-        raise InvalidInput("bad_webhook_secret", "not an Ed25519 public key") from None
+        raise InvalidRequestError("bad_webhook_secret", "not an Ed25519 public key") from None
     return True
 
 
@@ -132,7 +148,7 @@ def _decoded(text: str) -> bytes:
     except (binascii.Error, ValueError):
         secret = b""
     if not 24 <= len(secret) <= 64:
-        raise InvalidInput("bad_webhook_secret", "a secret is whsec_ or whpk_ and 24 to 64 bytes of base64")
+        raise InvalidRequestError("bad_webhook_secret", "a secret is whsec_ or whpk_ and 24 to 64 bytes of base64")
     return secret
 
 
@@ -147,7 +163,7 @@ def _event(identity: str, body: bytes) -> Event:
                 return Event(identity, _text(data["stream"]), _whole(data["number"]), occurred, _body(kind, data))
     except (KeyError, TypeError, ValueError):
         pass
-    raise InvalidInput("bad_webhook", "a member is missing or of another type")
+    raise InvalidRequestError("bad_webhook", "a member is missing or of another type")
 
 
 def _body(kind: str, data: Mapping[str, object]) -> Body:
@@ -168,6 +184,14 @@ def _body(kind: str, data: Mapping[str, object]) -> Body:
             return Verification(_text(data["state"]) if "state" in data else None)
         case "stream.updated":
             return StreamUpdated(_text(data["status"]), _text(data["reason"]) if "reason" in data else None)
+        case _ if "link_id" in data:
+            return LinkChanged(
+                EventType(kind),
+                _text(data["link_id"]),
+                CardWord(_text(data["status"])),
+                _text(data["action_type"]) if "action_type" in data else None,
+                _text(data["scene_type"]) if "scene_type" in data else None,
+            )
         case _:
             return OtherEvent(kind)
 

@@ -20,7 +20,7 @@ from ecard_card.jose import b64url_encode
 from ecard_issuer.chip.simulator import synthetic
 from ecard_issuer.cli import key
 from ecard_issuer.keyring import PURPOSES
-from ecard_sdk.client import ECardClient
+from ecard_sdk.authority import AuthorityClient
 from tests.issuer.cli.test_serve import Running, serving
 
 FEEDS = 120
@@ -44,7 +44,7 @@ def exposed(folder: Path) -> list[str]:
     return [path.name for path in folder.rglob("*") if path.stat().st_mode & 0o077 and path.name != "stderr.txt"]
 
 
-def register(client: ECardClient, serial: int) -> str:
+def register(client: AuthorityClient, serial: int) -> str:
     card = synthetic(serial)
     return client.register_card(
         identification_code=card.identification_code,
@@ -70,7 +70,7 @@ def test_killed_in_the_middle_it_has_all_that_it_confirmed_and_nobody_else_can_r
     with serving(careless, **settings) as running:
         running.ready()
         token = running.token("Operator")
-        with ECardClient(running.base, token) as client:
+        with AuthorityClient(running.base, token) as client:
             kept = {serial: register(client, serial) for serial in range(8)}
         assert exposed(careless) == []
         running.process.kill()
@@ -78,7 +78,7 @@ def test_killed_in_the_middle_it_has_all_that_it_confirmed_and_nobody_else_can_r
         said = running.talk.read_text()
     with serving(careless, **settings) as running:
         running.ready()
-        with ECardClient(running.base, token) as client:
+        with AuthorityClient(running.base, token) as client:
             for serial, reference in kept.items():
                 assert [card.card_ref for card in client.find_cards(id_number=synthetic(serial).id_number)] == [
                     reference
@@ -120,7 +120,7 @@ def test_a_crowd_of_followers_starves_nobody_and_does_not_hold_up_the_end(tmp_pa
 def test_a_bundle_that_vouches_for_itself_is_said_so(tmp_path: Path) -> None:
     with serving(tmp_path / "data", "issuer", ECARD_DATA_DIR=str(tmp_path / "data")) as running:
         running.ready()
-        with ECardClient(running.base) as client:
+        with AuthorityClient(running.base) as client:
             bundle = client.save_bundle(tmp_path / "bundle.json")
     offline = ("verifier", "--offline", str(bundle), "--data-dir", str(tmp_path / "verifier"))
     with serving(tmp_path / "talk", *offline) as running:

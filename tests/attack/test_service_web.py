@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from starlette.testclient import TestClient
 from ecard_card.errors import InvalidInput, NotAllowed, Unavailable
 from ecard_card.status import CardChange
 from ecard_issuer.feed_hub import FeedHub, Follower
+from ecard_issuer.web.app import FORMS
 from ecard_issuer.web.embedded import embed
 from ecard_issuer.web.feed import Places, stream
 from ecard_sdk.device import DeviceKey
@@ -29,7 +31,6 @@ from tests.issuer.web.test_authorisation import NAMED, ROWS
 from tests.issuer.web.test_journey import enrol, issue, post
 
 JSON = {"Content-Type": "application/json"}
-POSTS = sorted(path for method, path in ROWS if method == "POST")
 CANARY = "金丝雀"
 
 
@@ -72,6 +73,14 @@ def refused(shared: Service) -> Iterator[TestClient]:
 
 def filled(path: str) -> str:
     return path.format(**{**NAMED, "list_id": 1})
+
+
+#: Routes that take JSON: forms have rules of their own.
+POSTS = [
+    path
+    for path in sorted(path for method, path in ROWS if method == "POST")
+    if not any(re.fullmatch(form, filled(path)) for form in FORMS)
+]
 
 
 def problem_code(response: httpx2.Response) -> str:
@@ -342,10 +351,11 @@ def test_no_answer_and_no_log_line_tells_what_was_sent(
     for member in ("identification_code", "card_number"):
         tell(both.post("/v1/cards/find", json={member: card[member]}))
     tell(both.post("/v1/cards", json=card))
-    for path in POSTS:
-        for name, value in [*card.items(), ("code", "name"), (CANARY, 1), *((text, text) for text in secrets)]:
-            for body in ({name: value}, card | {name: value}, {"holder": {name: value}}, {"code": {name: value}}):
-                tell(both.post(filled(path), json=body))
+    members = [*card.items(), ("code", "name"), (CANARY, 1), *((text, text) for text in secrets)]
+    for turn, path in enumerate(POSTS):  # each member in a third of the shapes at each route, in all of them at three
+        for place, (name, value) in enumerate(members):
+            shapes = ({name: value}, card | {name: value}, {"holder" if turn % 2 else "code": {name: value}})
+            tell(both.post(filled(path), json=shapes[(turn + place) % 3]))
     for method, path in ROWS:
         if path not in ("/v1/feed", "/"):
             tell(both.request(method, filled(path), headers={"X-Request-Id": "sixteen-letters1"}))

@@ -15,7 +15,7 @@ from ecard_issuer.chip.simulator import synthetic
 from ecard_issuer.life.values import Asked, ReplacementReason
 from ecard_issuer.life.who import Who
 from ecard_issuer.mandates.rules import AGENT_ACTS
-from ecard_issuer.mandates.values import Form, MandateCause, NewMandate, Proof, Relation
+from ecard_issuer.mandates.values import AgentRelation, Form, MandateCause, NewMandate, Proof
 from ecard_issuer.pins.secret import Secret
 from ecard_issuer.relying.rules import Ask
 from ecard_verifier.callers import Caller, Role
@@ -40,7 +40,7 @@ def mandate(town: Town, person: Person, acts: frozenset[Act] = AGENT_ACTS) -> Ac
         agent=Holder(IdNumber(agent.id_number), agent.name),
         ground=Ground.MANDATE,
         cause=MandateCause.ELDERLY,
-        relation=Relation.AGENT,
+        relation=AgentRelation.AGENT,
         acts=acts,
         starts_at=now,
         ends_at=now + timedelta(days=1),

@@ -16,8 +16,10 @@ from tests.benchmarks import (
     reissue,
     revocation,
     sdjwt_verify,
+    sdk_codes,
     signing,
     status_out,
+    wallet_issue,
 )
 
 BENCHMARKS: dict[str, Callable[[], list[dict[str, object]]]] = {
@@ -28,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[], list[dict[str, object]]]] = {
     "pin_verify": pin_verify.run,
     "import_rows": import_rows.run,
     "code_picture": code_picture.run,
+    "sdk_code_create": sdk_codes.run,
     "revocation": revocation.run,
     "sign_file": signing.run_file,
     "sign_sm2": signing.run_sm2,
@@ -37,6 +40,8 @@ BENCHMARKS: dict[str, Callable[[], list[dict[str, object]]]] = {
     "sign_desk": signing.run_desk,
     "status_list_encode": status_out.run_list,
     "status_delta": status_out.run_delta,
+    "wallet_issue_http": wallet_issue.run_sqlite,
+    "wallet_issue_http_postgres": wallet_issue.run_postgres,
 }
 
 

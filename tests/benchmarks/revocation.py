@@ -16,7 +16,7 @@ from ecard_card.status import CardChange
 from ecard_demo.services import running, until
 from ecard_demo.stage import Desk, Phone, PlasticCard
 from ecard_issuer.chip.simulator import ChipAuthority, piv_style, synthetic
-from ecard_sdk.client import ECardClient
+from ecard_sdk.authority import AuthorityClient
 from tests.benchmarks.measure import row
 
 CHANGES = 1000
@@ -46,9 +46,9 @@ def _measure(folder: Path) -> tuple[list[float], float]:
     authority = ChipAuthority.create(now)
     with (
         running(folder, authority, now) as services,
-        ECardClient(services.issuer_url, services.operator_token) as client,
-        ECardClient(services.issuer_url, services.counter_token, verifier_url=services.verifier_url) as counter,
-        ECardClient(services.issuer_url, services.counter_token, verifier_url=services.verifier_url) as other,
+        AuthorityClient(services.issuer_url, services.operator_token) as client,
+        AuthorityClient(services.issuer_url, services.counter_token, verifier_url=services.verifier_url) as counter,
+        AuthorityClient(services.issuer_url, services.counter_token, verifier_url=services.verifier_url) as other,
     ):
         desk = Desk(client, services.issuer_url, client)
         people = [_issued(desk, authority, serial) for serial in range(LOSERS + BYSTANDERS)]
@@ -67,7 +67,7 @@ def _measure(folder: Path) -> tuple[list[float], float]:
     return sorted(waits), rate
 
 
-def _until_refused(counter: ECardClient, phone: Phone) -> float:
+def _until_refused(counter: AuthorityClient, phone: Phone) -> float:
     """Seconds until the answer that refuses. Each question counts in full: the answer is what a counter has."""
     acknowledged = time.monotonic()
     while (verdict := counter.verify(phone.short_code())).outcome != "invalid":
@@ -76,7 +76,7 @@ def _until_refused(counter: ECardClient, phone: Phone) -> float:
     return time.monotonic() - acknowledged
 
 
-def _until_valid(counter: ECardClient, phone: Phone) -> None:
+def _until_valid(counter: AuthorityClient, phone: Phone) -> None:
     if until(lambda: counter.verify(phone.short_code()).outcome, lambda seen: seen == "valid", 30) != "valid":
         raise RuntimeError("a good card was not accepted within 30 s")
 
@@ -90,7 +90,7 @@ def _issued(desk: Desk, authority: ChipAuthority, serial: int) -> tuple[str, Pho
 
 
 @contextmanager
-def _queue(counter: ECardClient, phones: list[Phone]) -> Iterator[list[str]]:
+def _queue(counter: AuthorityClient, phones: list[Phone]) -> Iterator[list[str]]:
     """Other people's codes at a steady `RATE`, all of them good; the outcomes so far."""
     served: list[str] = []
     stop = threading.Event()

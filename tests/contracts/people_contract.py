@@ -25,7 +25,7 @@ from ecard_issuer.applying.values import (
     DocumentCopy,
 )
 from ecard_issuer.mandates.sql import SqlMandates
-from ecard_issuer.mandates.values import LifeRow, MandateCause, MandateDocumentRow, MandateRow, Relation
+from ecard_issuer.mandates.values import AgentRelation, LifeRow, MandateCause, MandateDocumentRow, MandateRow
 from ecard_issuer.register import SqlRegister
 from ecard_issuer.rows import HolderRow
 from tests.contracts.register_world import ref, refused
@@ -63,7 +63,7 @@ def mandate(**changes: object) -> MandateRow:
         agency=None,
         ground=Ground.MANDATE,
         cause=MandateCause.ELDERLY,
-        relation=Relation.CHILD,
+        relation=AgentRelation.CHILD,
         acts=("apply", "collect"),
         starts_at=NOW,
         closes_at=NOW + 5 * HOUR,

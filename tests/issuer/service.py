@@ -87,6 +87,7 @@ def open_service(
     database_url: str | None = None,
     *,
     approvals_needed: int = 0,
+    origin: str = ORIGIN,
     **rest: Any,
 ) -> Service:
     """`rest` goes to `build`: who may act for whom, what differs by region."""
@@ -97,7 +98,7 @@ def open_service(
     anchors = Anchors((Anchor("test: chip CA", authority.der),), allow_test=True)
     settings = load(
         data_dir=folder,
-        public_origin=ORIGIN,
+        public_origin=origin,
         regions=("000000",),
         database_url=database_url,
         approvals_needed=approvals_needed,

@@ -14,7 +14,7 @@ from ecard_card.age import comes_of_age
 from ecard_card.card import Holder, IdNumber
 from ecard_card.errors import EcardError, RuleViolation
 from ecard_issuer.mandates.rules import require_grantable, require_live
-from ecard_issuer.mandates.values import Form, MandateCause, MandateRow, NewMandate, Proof, Relation
+from ecard_issuer.mandates.values import AgentRelation, Form, MandateCause, MandateRow, NewMandate, Proof
 from tests.contracts.people_contract import NOW, mandate
 from tests.contracts.register_world import refused
 from tests.issuer.people_kit import number
@@ -58,7 +58,7 @@ def wish(**changes: object) -> NewMandate:
         agent=Holder(IdNumber(number("1980-01-01", 2)), "乙"),
         ground=Ground.GUARDIAN,
         cause=MandateCause.MINOR,
-        relation=Relation.PARENT,
+        relation=AgentRelation.PARENT,
         acts=frozenset({Act.APPLY}),
         starts_at=NOW,
         ends_at=None,

@@ -22,8 +22,8 @@ import pytest
 from ecard_demo.services import Services, running, until
 from ecard_demo.stage import Desk, Phone, PlasticCard, signing_key
 from ecard_issuer.chip.simulator import ChipAuthority, piv_style, synthetic
-from ecard_sdk.client import ECardClient
-from ecard_sdk.errors import ServiceError
+from ecard_sdk.authority import AuthorityClient
+from ecard_sdk.errors import ECardError
 from ecard_sdk.models import Key, ProvenChip
 from ecard_verifier.feed import FeedBeat, parse_event
 from ecard_verifier.http_feed import HttpFeed
@@ -59,7 +59,7 @@ class Queue:
     scans: list[Scan] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
 
-    def scan(self, number: int, client: ECardClient) -> None:
+    def scan(self, number: int, client: AuthorityClient) -> None:
         for turn in itertools.count(number):
             if self._stop.is_set():
                 return
@@ -70,12 +70,12 @@ class Queue:
             try:
                 verdict = client.verify(code, counter=f"counter {number}")
                 outcome, reason = verdict.outcome, verdict.reason
-            except ServiceError as error:
+            except ECardError as error:
                 outcome, reason = "error", error.code
             self.scans.append(Scan(asked, monotonic(), number, signing_key(credential), outcome, reason))
 
     @contextmanager
-    def moving(self, counters: list[ECardClient]) -> Iterator[None]:
+    def moving(self, counters: list[AuthorityClient]) -> Iterator[None]:
         threads = [
             threading.Thread(target=self.scan, args=(number, client), daemon=True)
             for number, client in enumerate(counters)
@@ -95,13 +95,13 @@ class Queue:
 class Town:
     services: Services
     desk: Desk
-    counters: list[ECardClient]
+    counters: list[AuthorityClient]
     authority: ChipAuthority
     folder: Path
     people: list[tuple[PlasticCard, Phone, str]] = field(default_factory=list)
 
     @property
-    def client(self) -> ECardClient:
+    def client(self) -> AuthorityClient:
         return self.desk.client
 
     def settle(self, serial: int) -> Phone:
@@ -192,10 +192,10 @@ def town(tmp_path: Path) -> Iterator[Town]:
     with ExitStack() as stack:
         services = stack.enter_context(running(tmp_path, authority, now()))
         other = stack.enter_context(second_verifier(tmp_path, services))
-        client = stack.enter_context(ECardClient(services.issuer_url, services.operator_token))
-        keeper = stack.enter_context(ECardClient(services.issuer_url, services.second_operator_token))
+        client = stack.enter_context(AuthorityClient(services.issuer_url, services.operator_token))
+        keeper = stack.enter_context(AuthorityClient(services.issuer_url, services.second_operator_token))
         counters = [
-            stack.enter_context(ECardClient(services.issuer_url, services.counter_token, verifier_url=url))
+            stack.enter_context(AuthorityClient(services.issuer_url, services.counter_token, verifier_url=url))
             for url in (services.verifier_url, other)
         ]
         yield Town(services, Desk(client, services.issuer_url, keeper), counters, authority, tmp_path)

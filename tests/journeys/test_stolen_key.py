@@ -21,8 +21,8 @@ from ecard_issuer.chip.simulator import ChipAuthority
 from ecard_issuer.config import load
 from ecard_issuer.web.embedded import Verifier, embed
 from ecard_keys.key import KeyPurpose
-from ecard_sdk.client import ECardClient
-from ecard_sdk.errors import Taken
+from ecard_sdk.authority import AuthorityClient
+from ecard_sdk.errors import ConflictError
 from ecard_verifier.callers import Role
 from ecard_verifier.feed import STREAM
 from ecard_verifier.verdict import Outcome
@@ -44,7 +44,7 @@ def now() -> datetime:
 class Authority:
     issuer: Issuer
     verifier: Verifier
-    client: ECardClient
+    client: AuthorityClient
     chips: ChipAuthority
 
     def caught_up(self) -> None:
@@ -77,7 +77,7 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Autho
         stack.enter_context(listener)
         stack.enter_context(serving_thread(uvicorn.Server(config), listener))
         stack.callback(issuer.hub.close)
-        client = stack.enter_context(ECardClient(origin, issuer.operators.add("app", Role.OPERATOR, now()).token))
+        client = stack.enter_context(AuthorityClient(origin, issuer.operators.add("app", Role.OPERATOR, now()).token))
         yield Authority(issuer, embedded.verifier, client, chips)
 
 
@@ -91,7 +91,7 @@ def test_everybody_has_a_good_card_again(
     holdings = [provinces.issue(issuer, REGION, serial, authority.chips, now()) for serial in range(1, CARDS + 1)]
     authority.caught_up()
     assert authority.verdicts(codes(holdings)) == {(Outcome.VALID, "ok"): 2 * CARDS}
-    with pytest.raises(Taken) as early:
+    with pytest.raises(ConflictError) as early:
         client.collect_successor(id_of(holdings[0]), holdings[0].device)
     assert early.value.code == "credential_not_replaced"
 

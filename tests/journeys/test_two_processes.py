@@ -25,8 +25,8 @@ from ecard_issuer.chip.read import read_chip
 from ecard_issuer.chip.simulator import ChipAuthority, piv_style, synthetic
 from ecard_keys.trust.trust import Trust
 from ecard_keys.trust.trust_list import open_trust_list
-from ecard_sdk.client import ECardClient
-from ecard_sdk.errors import ServiceError
+from ecard_sdk.authority import AuthorityClient
+from ecard_sdk.errors import ECardError
 from ecard_sdk.models import Verification
 from ecard_verifier.statuses import accept_status_token
 
@@ -43,8 +43,8 @@ class Town:
 
     services: Services
     authority: ChipAuthority
-    client: ECardClient
-    counter: ECardClient
+    client: AuthorityClient
+    counter: AuthorityClient
     folder: Path
 
     @property
@@ -90,8 +90,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     authority = ChipAuthority.create(now())
     with (
         running(folder, authority, now()) as services,
-        ECardClient(services.issuer_url, services.operator_token) as client,
-        ECardClient(services.issuer_url, services.counter_token, verifier_url=services.verifier_url) as counter,
+        AuthorityClient(services.issuer_url, services.operator_token) as client,
+        AuthorityClient(services.issuer_url, services.counter_token, verifier_url=services.verifier_url) as counter,
     ):
         yield Town(services, authority, client, counter, folder)
 
@@ -112,10 +112,10 @@ def test_events_of_a_card_do_the_right_thing_repeated_late_and_impossible(town: 
     again = town.client.change_card(card_ref, CardChange.REPORT_LOSS, sequence=10, event_id="e-10")
     assert (first.applied, first.missed, first.sequence) == (True, 9, 1)
     assert (again.applied, again.source_sequence) == (False, 10)
-    with pytest.raises(ServiceError) as late:
+    with pytest.raises(ECardError) as late:
         town.client.change_card(card_ref, CardChange.LOCK, sequence=4, event_id="e-4")
     assert late.value.code == "card_change_superseded"
-    with pytest.raises(ServiceError) as impossible:
+    with pytest.raises(ECardError) as impossible:
         town.client.change_card(card_ref, CardChange.ENABLE, sequence=11, event_id="e-11")
     assert impossible.value.code == "card_change_impossible"
     assert town.scanned(phone, "invalid").reason == "suspended"
@@ -153,7 +153,7 @@ def value_in(town: Town, answer: httpx2.Response, index: int) -> int:
 def test_a_clone_at_the_desk_gets_a_clear_refusal_and_no_ecard(town: Town) -> None:
     """Same identification code and card number, a certificate of the same authority, another key."""
     card_ref, phone = town.issued(104)
-    with pytest.raises(ServiceError) as refused:
+    with pytest.raises(ECardError) as refused:
         town.desk.prove(town.card(104))
     assert refused.value.code == "chip_key_differs"
     assert town.client.card(card_ref).ecard_id is not None
@@ -168,7 +168,7 @@ def test_an_answer_that_was_recorded_before_is_refused(town: Town) -> None:
         reading = read_chip(reader)
         evidence = Evidence(reading, prove_chip(reader, reading, recorded.challenge)).to_json()
     later = town.client.begin_enrolment("desk-1")
-    with pytest.raises(ServiceError) as refused:
+    with pytest.raises(ECardError) as refused:
         town.client.send_evidence(later.enrolment_id, evidence)
     assert refused.value.code == "chip_answer_replayed"
 

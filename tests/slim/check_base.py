@@ -15,9 +15,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ecard_keys.trust.root import read_root
-from ecard_sdk.client import ECardClient
+from ecard_sdk import AsyncECardClient
+from ecard_sdk.authority import AuthorityClient
 from ecard_sdk.device import DeviceKey
 from ecard_sdk.offline import OfflineVerifier
+from ecard_sdk.testing import FakeECard
 from ecard_sdk.webhooks import unwrap
 
 HEAVY = ("sqlalchemy", "fastapi", "starlette", "hvac", "smartcard", "pydantic_settings")
@@ -42,9 +44,21 @@ def check_library(folder: Path, now: datetime) -> None:
     late = verifier.verify((folder / "code.txt").read_text(), now=now + timedelta(minutes=10))
     demand(late.reason == "code_expired", f"ten minutes later it is {late.reason}")
     demand(verifier.verify("garbage", now=now).outcome == "invalid", "garbage gets a verdict")
-    ECardClient("https://issuer.example").close()
+    AuthorityClient("https://issuer.example").close()
     DeviceKey.generate()
+    check_channel()
     check_webhooks()
+
+
+def check_channel() -> None:
+    """A channel's whole way, at the fake authority: which needs nothing of the server either."""
+    fake = FakeECard()
+    with fake.client() as ecard:
+        person = ecard.identify(id_number="00009919900101001X", name="测试一")
+        claim = ecard.claims.begin(person, person.cards[0], "pin", consent="terms-1")
+        link_id = ecard.claims.evidence(claim, pin="158369").link_id
+        demand(ecard.links.codes(link_id)[0].code.startswith("EC0:"), "a channel shows a code")
+    demand(AsyncECardClient.__name__ == "AsyncECardClient", "the asynchronous client is there")
 
 
 def check_webhooks() -> None:
@@ -57,7 +71,11 @@ def check_webhooks() -> None:
 
 
 def check_command(folder: Path) -> None:
-    groups = {(): ["bundle", "key", "trust", "verify"], ("bundle",): ["update"], ("key",): ["serve"]}
+    groups = {
+        (): ["bundle", "events", "key", "listen", "trigger", "trust", "verify"],
+        ("bundle",): ["update"],
+        ("key",): ["serve"],
+    }
     for group, expected in (*groups.items(), (("trust",), ["ceremony"])):
         shown = run(*group, "--help")
         listed = re.findall(r"^    (\w+)", shown.stdout.partition("commands:")[2].partition("COMMAND")[2], re.MULTILINE)

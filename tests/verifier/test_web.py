@@ -86,8 +86,8 @@ def assert_problem(response: httpx2.Response, status: int, code: str) -> dict[st
     assert response.status_code == status, response.text
     assert response.headers["content-type"].startswith("application/problem+json")
     body = response.json()
-    assert body.keys() == {"type", "title", "status", "detail", "code", "request_id"}
-    assert (body["code"], body["type"], body["status"]) == (code, f"urn:ecard:error:{code}", status)
+    assert body.keys() == {"type", "title", "status", "detail", "help", "code", "request_id"}
+    assert (body["code"], body["type"], body["status"]) == (code, f"/problems/{code}", status)
     assert body["request_id"] == response.headers["x-request-id"]
     assert CANARY not in response.text
     return dict(body)
@@ -371,6 +371,32 @@ FAULTS: list[tuple[Exception, int, str]] = [
     (ValueError(CANARY), 500, "internal_fault"),
     (RecursionError(CANARY), 500, "internal_fault"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("accept", "words"), [("en", "A key belongs to one request"), ("zh-CN", "一个键只对应一个请求")]
+)
+def test_each_code_has_a_page_in_both_languages(client: httpx2.Client, accept: str, words: str) -> None:
+    for path in ("/problems", "/problems/idempotency_key_reused"):
+        page = client.get(path, headers={"Accept-Language": accept})
+        assert page.headers["content-type"].startswith("text/html")
+        assert "script-src" not in page.headers["content-security-policy"]
+        assert (words in page.text) is (path != "/problems")
+    facts = client.get("/problems/idempotency_key_reused", headers={"Accept": "application/json"}).json()
+    assert facts["code"] == "idempotency_key_reused"
+    assert facts["help"].keys() == facts["title"].keys() == {"en", "zh"}
+
+
+def test_what_is_no_code_has_no_page(client: httpx2.Client) -> None:
+    for path in ("/problems/none", "/problems/<script>", "/problems/%00", "/problems/" + "x" * 5000):
+        response = client.get(path)
+        assert response.status_code == 404
+        assert "script" not in response.text
+
+
+def test_the_type_of_a_problem_leads_to_its_page(client: httpx2.Client) -> None:
+    refused = client.get("/v1/verifications")
+    assert client.get(refused.json()["type"]).status_code == 200
 
 
 def test_every_class_of_error_has_its_status_and_a_fault_tells_nobody_its_text(

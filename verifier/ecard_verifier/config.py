@@ -15,9 +15,13 @@ from ecard_card.errors import InvalidInput
 PREFIX: Final = "ECARD_VERIFIER_"
 TABLE: Final = "verifier"
 TOKENS_FILE: Final = "tokens.json"
+#: What clients read: channels' back ends, counters, developers' commands. It may stand in a server's environment too.
+CLIENT_NAMES: Final = frozenset(
+    {"app_id", "key_file", "key_id", "base_url", "webhook_secret", "counter_token", "operator_token"}
+)
 #: `ECARD_<NAME>` that belong to the whole house: the settings files of services and of the signer, what callers of a
 #: service and test runs set.
-SHARED_NAMES: Final = frozenset({"config", "require_all", "signer_config", "token", "token_file"})
+SHARED_NAMES: Final = frozenset({"config", "require_all", "signer_config", "token", "token_file", *CLIENT_NAMES})
 _HOUSE: Final = "ECARD_"
 _DATA: Final = "verifier-data"
 #: Known here, used by whoever calls a verifier or makes keys for it, and not by the verifier itself.

@@ -22,7 +22,7 @@ from ecard_verifier.verdict import rfc3339
 TYP: Final = "ecard-confirmation+jwt"
 LIMIT: Final = 4096
 SKEW: Final = 60
-WAYS: Final = ("code", "chip")
+WAYS: Final = ("code", "chip", "login")
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _PERIOD: Final = re.compile(r"[0-9]{4}(?:-(?:H[12]|Q[1-4]|0[1-9]|1[0-2]))?")

@@ -15,6 +15,7 @@ from ecard_card.card import ChipAssurance
 from ecard_card.errors import EcardError
 from ecard_card.jose import b64url_encode
 from ecard_verifier.check import STEPS, check
+from ecard_verifier.numbers import NumberSource, as_number
 from ecard_verifier.policy import ONLINE_POLICY, Policy
 from ecard_verifier.replay import FirstSeen, ReplayGuard
 from ecard_verifier.statuses import CredentialSource, Dated, Statuses
@@ -56,10 +57,12 @@ class VerificationService:
         *,
         audience: str | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        numbers: NumberSource | None = None,
     ) -> None:
         self._trust, self._statuses, self._credentials = trust, statuses, credentials
         self._replay, self._policy, self._clock = replay, policy, clock
         self._audience, self._random_bytes = audience, random_bytes
+        self._numbers = numbers
 
     def verify(
         self,
@@ -73,19 +76,31 @@ class VerificationService:
 
         A code that came out `valid` or `check` is used up; the second time it is `invalid` with reason `replayed`.
         A code refused for another reason is not used up: a person may show it again once the reason is gone.
-        `minimum_assurance` can raise the service's own demand, not lower it.
+        Ten digits stand for a code where `numbers` says which. `minimum_assurance` can raise the service's own
+        demand, not lower it.
         """
         policy = self._policy
         if minimum_assurance is not None and minimum_assurance > policy.minimum_assurance:
             policy = replace(policy, minimum_assurance=minimum_assurance)
         now = self._clock()
+        number = None if self._numbers is None else as_number(code)
+        if number is not None and self._numbers is not None:
+            try:
+                code = self._numbers.code_of(number, counter or "")
+            except EcardError as error:
+                verdict = self._judge(code, now, policy, audience or self._audience)
+                unknown = replace(verdict, outcome=outcome_of(error), reason=error.code)
+                return Result(self._new_id(), unknown, None, now)
         verdict = self._judge(code, now, policy, audience or self._audience)
         if verdict.reason in _KEYS_MAY_HAVE_CHANGED and self._trust.refresh():
             verdict = self._judge(code, now, policy, audience or self._audience)
         if verdict.reason == "unknown_credential" and self._behind(now, policy):
             verdict = replace(verdict, outcome=Outcome.UNDECIDED, reason="mirror_behind")
         verdict, first_seen = self._once(verdict, counter or "", now)
-        return Result("ver_" + b64url_encode(self._random_bytes(16)), verdict, first_seen, now)
+        return Result(self._new_id(), verdict, first_seen, now)
+
+    def _new_id(self) -> str:
+        return "ver_" + b64url_encode(self._random_bytes(16))
 
     def _judge(self, code: str, now: datetime, policy: Policy, audience: str | None) -> Verdict:
         return check(

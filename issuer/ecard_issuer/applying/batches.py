@@ -21,7 +21,7 @@ from ecard_issuer.applying.desk import Applying, Draft
 from ecard_issuer.applying.values import ApplicationRow, NewApplication
 from ecard_issuer.card_effect import PolicyOf
 from ecard_issuer.mandates.desk import Mandates, proof_context, proof_json
-from ecard_issuer.mandates.values import MAX_EVIDENCE, MandateCause, MandateRow, Proof, Relation
+from ecard_issuer.mandates.values import MAX_EVIDENCE, AgentRelation, MandateCause, MandateRow, Proof
 from ecard_issuer.people import People
 from ecard_issuer.rows import HolderRow
 
@@ -235,7 +235,7 @@ class AgencyBatches:
             agency=agency,
             ground=Ground.AGENCY,
             cause=MandateCause.CONSENT,
-            relation=Relation.ORGANISATION,
+            relation=AgentRelation.ORGANISATION,
             acts=tuple(sorted(acts)),
             starts_at=proof.given_at,
             closes_at=proof.given_at + CONSENT_LIFE,

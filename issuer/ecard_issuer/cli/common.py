@@ -55,11 +55,11 @@ def opened(args: argparse.Namespace, *, create: bool = False, passphrase: str | 
         os.umask(before)
 
 
-def first_operator(issuer: Issuer) -> None:
+def first_operator(issuer: Issuer, what: str = "Operator token") -> None:
     """Make and show the first operator of an authority that has none."""
     first = issuer.operators.first(issuer.clock())
     if first is not None:
-        talk(f"Operator token, shown this once: {first.token}")
+        talk(f"{what}, shown this once: {first.token}")
 
 
 def actor_of(args: argparse.Namespace, issuer: Issuer) -> str:

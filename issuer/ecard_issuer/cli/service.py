@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import secrets as randomness
 
 from ecard_issuer.cli.common import actor_of, add_options, opened, read_body, show, talk
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `service` with its five commands."""
+    """Add `service` with its six commands."""
     service = subparsers.add_parser(
         "service",
         help="register, list and end relying services: who may ask what on the strength of a card",
@@ -35,6 +36,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     end = commands.add_parser("end", help="end a service at once")
     end.add_argument("id", metavar="ID", help="as `ecard service list` prints it")
     add_options(end, _end)
+    secret = commands.add_parser(
+        "secret",
+        help="make a client secret for a site that people log in to",
+        description="Prints a secret, which the site keeps and nobody else, and its hash for `secret_sha256` in the"
+        " service's file. Stores nothing.",
+    )
+    secret.add_argument("--json", action="store_true", help="one JSON document")
+    secret.set_defaults(func=_secret)
     lines = commands.add_parser("catalogue", help="the lines that a service may serve, with what each should ask for")
     lines.add_argument("--json", action="store_true", help="one JSON document")
     lines.set_defaults(func=_catalogue)
@@ -86,6 +95,14 @@ def _end(args: argparse.Namespace) -> int:
     with opened(args) as issuer:
         ended = issuer.relying.services.end(args.id, actor_of(args, issuer), issuer.clock())
     show(args, ended.to_json(), f"{ended.service_id} ended at {ended.ends_at}")
+    return 0
+
+
+def _secret(args: argparse.Namespace) -> int:
+    from ecard_issuer.login.rules import hashed
+
+    secret = randomness.token_urlsafe(32)
+    show(args, {"client_secret": secret, "secret_sha256": hashed(secret)}, f"{secret}  {hashed(secret)}")
     return 0
 
 

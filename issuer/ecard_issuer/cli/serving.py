@@ -47,9 +47,11 @@ def _serve_issuer(args: argparse.Namespace) -> int:
     settings = load(data_dir=args.data_dir, host=args.host, port=args.port)
     beside = load_embedded(os.environ, NAMES) if args.service is None else None
     with listening(settings.host, settings.port) as listener:
-        deployment = build_all(settings.having(port=listener.getsockname()[1]), serve=True, say=talk)
+        deployment = build_all(settings.having(port=listener.getsockname()[1]), serve=True, say=talk, with_test=True)
         for issuer in deployment.issuers:
             first_operator(issuer)
+        if deployment.test is not None:
+            first_operator(deployment.test, "Operator token of the test issuer")
         if beside is None:
             app, what = issuers_app(deployment), "issuer"
         else:
@@ -58,7 +60,9 @@ def _serve_issuer(args: argparse.Namespace) -> int:
             _announce(args, what, listener, deployment.main.identity.issuer)
             for hosted in deployment.issuers[1:]:
                 talk(f"Also issuer {hosted.identity.issuer}, by requests for that host")
-            _serve(app, listener, before_exit=deployment.end_feeds, started=started)
+            if deployment.test is not None:
+                talk(f"Test issuer {deployment.test.identity.issuer}, with keys, people and roots of its own")
+            serve_until_stopped(app, listener, before_exit=deployment.end_feeds, started=started)
     return 0
 
 
@@ -113,7 +117,7 @@ def _serve_verifier(args: argparse.Namespace) -> int:
                 callers.add(Caller("first counter", Role.COUNTER), token)
                 talk(f"Counter token, shown this once: {token}")
             _announce(args, "verifier", listener, None)
-            _serve(verifier.app, listener, before_exit=lambda: None)
+            serve_until_stopped(verifier.app, listener, before_exit=lambda: None)
         finally:
             place.release()
     return 0
@@ -161,9 +165,10 @@ class _Server(uvicorn.Server):
         self._before_exit()
 
 
-def _serve(
+def serve_until_stopped(
     app: ASGIApp, listener: socket.socket, before_exit: Callable[[], None], started: Event | None = None
 ) -> None:
+    """Answer on `listener` until SIGTERM or Ctrl-C; `before_exit` ends the endless answers."""
     config = uvicorn.Config(
         app,
         http=Connection,

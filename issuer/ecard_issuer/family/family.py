@@ -19,7 +19,7 @@ from ecard_card.errors import InvalidInput, NotAllowed, NotFound, RuleViolation
 from ecard_issuer.acting_rules import ActingRules
 from ecard_issuer.chosen_ids import CHOSEN_ID
 from ecard_issuer.ecards import Ecard, Ecards
-from ecard_issuer.family.link import LinkEnd, LinkRow, Links, Proof, Relation, Side
+from ecard_issuer.family.link import FamilyEnd, LinkRow, Links, Proof, Relation, Side
 from ecard_issuer.people import People
 from ecard_issuer.pins.passwords import Passwords
 from ecard_issuer.pins.secret import Secret
@@ -53,7 +53,7 @@ class LinkState:
 
     link: LinkRow
     side: Side
-    over: LinkEnd | None
+    over: FamilyEnd | None
 
 
 class Family:
@@ -132,6 +132,10 @@ class Family:
         self._ecards.usable(link.ecard_id, now)
         return link
 
+    def shown_by(self, viewer_ref: str) -> tuple[LinkRow, ...]:
+        """The links of a person that nobody ended; whether one still holds says `may_show`."""
+        return self._links.live(viewer_ref)
+
     def record_shown(self, link: LinkRow, showing_id: str, caller: Caller, now: datetime) -> bool:
         """Record for both that the e-card was shown; False for a repetition. Raises as `may_show`; `Conflict`
         `family_showing_differs`; `InvalidInput` `bad_event_id`."""
@@ -151,7 +155,7 @@ class Family:
         self._rules.require(acting, holder_ref, Act.SHOW_CODE, now)
         link, side = self.get(holder_ref, link_id)
         over = self._over(link, now)
-        by_wish = LinkEnd.VIEWER if side is Side.VIEWER else LinkEnd.RELATIVE
+        by_wish = FamilyEnd.VIEWER if side is Side.VIEWER else FamilyEnd.RELATIVE
         ended = self._links.end(link, over or by_wish, now)
         return LinkState(ended, side, ended.end)
 
@@ -205,22 +209,22 @@ class Family:
             return Proof.IN_PERSON, consent.until, False
         raise RuleViolation("family_consent_needed", "by their e-card password, or before a clerk")
 
-    def _over(self, link: LinkRow, now: datetime) -> LinkEnd | None:
+    def _over(self, link: LinkRow, now: datetime) -> FamilyEnd | None:
         """Why a link holds no longer; None while it does."""
         if link.ended_at is not None:
             return link.end
         if link.ends_at is not None and now >= link.ends_at:
-            return LinkEnd.OF_AGE if link.of_age else LinkEnd.TERM
+            return FamilyEnd.OF_AGE if link.of_age else FamilyEnd.TERM
         try:
             self._ecards.get(link.ecard_id, now)
         except (NotFound, RuleViolation):
-            return LinkEnd.ECARD_ENDED
+            return FamilyEnd.ECARD_ENDED
         if link.proof is Proof.GUARDIAN:
             try:
                 acting = Acting(Ground.GUARDIAN, link.mandate_id)
                 self._rules.require(acting, link.relative_ref, Act.SHOW_CODE, now)
             except RuleViolation:
-                return LinkEnd.GUARDIANSHIP_ENDED
+                return FamilyEnd.GUARDIANSHIP_ENDED
         return None
 
     def _settle(self, viewer_ref: str, now: datetime) -> None:

@@ -25,7 +25,7 @@ class Proof(StrEnum):
     GUARDIAN = "guardian"  # the relative's guardian, under the mandate that the link names
 
 
-class LinkEnd(StrEnum):
+class FamilyEnd(StrEnum):
     """Why a link ended. The values stand in the database."""
 
     VIEWER = "viewer"  # the one who shows gave it up
@@ -64,7 +64,7 @@ class LinkRow:
     ends_at: datetime | None = None
     of_age: bool = False
     ended_at: datetime | None = None
-    end: LinkEnd | None = None
+    end: FamilyEnd | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Links(Protocol):
         """All links in which a person is on this side, ended ones too, oldest first."""
         ...
 
-    def end(self, link: LinkRow, end: LinkEnd, now: datetime) -> LinkRow:
+    def end(self, link: LinkRow, end: FamilyEnd, now: datetime) -> LinkRow:
         """End a link and free its place; one that has ended stays as it is."""
         ...
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, update
 
 from ecard_card.errors import Conflict, RuleViolation
-from ecard_issuer.family.link import LinkEnd, LinkRow, ShowingRow, Side
+from ecard_issuer.family.link import FamilyEnd, LinkRow, ShowingRow, Side
 from ecard_issuer.register import tables
 from ecard_issuer.register.sql import Store, columns, insert_new, many, one
 
@@ -23,7 +23,7 @@ class SqlLinks(Store):
             if before is not None:
                 return before
             if instead_of is not None:
-                _end(connection, link.viewer_ref, instead_of, LinkEnd.RENEWED, link.started_at)
+                _end(connection, link.viewer_ref, instead_of, FamilyEnd.RENEWED, link.started_at)
             held = set(connection.scalars(select(_place.c.place).where(_place.c.viewer_ref == link.viewer_ref)).all())
             # Lower numbers first, so that of many at once each waits for the one before and then tries the next.
             free = [number for number in range(places) if number not in held] if len(held) < places else []
@@ -77,7 +77,7 @@ class SqlLinks(Store):
                 found = tuple(link for link in seen if link is not None)
         return tuple(sorted(found, key=lambda link: (link.started_at, link.link_id)))
 
-    def end(self, link: LinkRow, end: LinkEnd, now: datetime) -> LinkRow:
+    def end(self, link: LinkRow, end: FamilyEnd, now: datetime) -> LinkRow:
         with self._writing() as connection:
             _end(connection, link.viewer_ref, link.link_id, end, now)
             return _find(connection, link.viewer_ref, link.link_id) or link
@@ -115,7 +115,7 @@ def _between(connection: Connection, viewer_ref: str, relative_ref: str) -> Link
     return None if link_id is None else _find(connection, viewer_ref, link_id)
 
 
-def _end(connection: Connection, viewer_ref: str, link_id: str, end: LinkEnd, now: datetime) -> None:
+def _end(connection: Connection, viewer_ref: str, link_id: str, end: FamilyEnd, now: datetime) -> None:
     connection.execute(delete(_place).where(_place.c.viewer_ref == viewer_ref, _place.c.link_id == link_id))
     connection.execute(
         update(_link)

@@ -8,7 +8,7 @@ from typing import Final
 from ecard_card.acting import Act, Ground
 from ecard_card.age import comes_of_age, is_under
 from ecard_card.errors import InvalidInput, RuleViolation
-from ecard_issuer.mandates.values import MAX_EVIDENCE, MandateCause, MandateRow, NewMandate, Relation
+from ecard_issuer.mandates.values import MAX_EVIDENCE, AgentRelation, MandateCause, MandateRow, NewMandate
 
 #: What somebody who needs a guardian may do alone: stop harm, and show the code that a guardian obtained.
 ALONE: Final = frozenset({Act.REPORT_LOSS, Act.SHOW_CODE})
@@ -47,7 +47,7 @@ def _require_scope(wish: NewMandate) -> None:
         raise InvalidInput("mandate_bad_scope", "a guardian or an agent, for at least one act")
     if (wish.ground is Ground.GUARDIAN) is not (wish.cause in _GUARDIAN_CAUSES) or wish.cause is MandateCause.CONSENT:
         raise InvalidInput("mandate_bad_scope", "the cause does not fit the ground")
-    if wish.relation is Relation.ORGANISATION:
+    if wish.relation is AgentRelation.ORGANISATION:
         raise InvalidInput("mandate_bad_scope", "organisations apply in batches, and have no mandate of this kind")
     if not wish.acts <= _ACTS[wish.ground]:
         raise RuleViolation("mandate_out_of_scope", "no agent activates a bank account")

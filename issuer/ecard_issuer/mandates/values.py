@@ -27,7 +27,7 @@ class MandateCause(StrEnum):
     CONSENT = "consent"  # to an agency's application
 
 
-class Relation(StrEnum):
+class AgentRelation(StrEnum):
     """What the agent is to the holder."""
 
     PARENT = "parent"
@@ -71,7 +71,7 @@ class NewMandate:
     agent: Holder
     ground: Ground
     cause: MandateCause
-    relation: Relation
+    relation: AgentRelation
     acts: frozenset[Act]
     starts_at: datetime
     ends_at: datetime | None
@@ -89,7 +89,7 @@ class MandateRow:
     agency: str | None
     ground: Ground
     cause: MandateCause
-    relation: Relation
+    relation: AgentRelation
     acts: tuple[str, ...]
     starts_at: datetime
     closes_at: datetime | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -30,6 +30,10 @@ class Message:
     headers: dict[str, str] = field(repr=False)
 
 
+#: The body of a channel's webhook; None where its event is no longer kept.
+ChannelBody = Callable[[Stream, Delivery], bytes | None]
+
+
 class Messages:
     """Makes messages. What can no longer be made (its outbox row was purged or cannot be read) is left out."""
 
@@ -40,12 +44,15 @@ class Messages:
         signing: SigningDesk,
         keys: KeyRing,
         keeper: Keeper,
+        channel_body: ChannelBody = lambda stream, delivery: None,
     ) -> None:
         self._source, self._references, self._signing, self._keys = source, references, signing, keys
-        self._keeper = keeper
+        self._keeper, self._channel_body = keeper, channel_body
 
     def of(self, stream: Stream, deliveries: Sequence[Delivery], now: datetime) -> list[Message]:
         """The messages, in the same order, signed in one batch. Raises what signing raises."""
+        if stream.of_channel:
+            return self._of_channel(stream, deliveries, now)
         known = [(delivery, card) for delivery in deliveries for card in self._card_news(stream, delivery)]
         if stream.method is Method.WEBHOOK:
             return self._webhooks(stream, known, now)
@@ -84,8 +91,20 @@ class Messages:
         for delivery, card in known:
             moment = delivery.created_at if card is None else datetime.fromtimestamp(card.occurred_at, UTC)
             body = webhook_body(stream, delivery, card, rfc3339(moment))
-            signed = signed_headers(body, f"msg_{delivery.event_id}", int(now.timestamp()), kept.keys)
-            made.append(Message(delivery, body, {"Content-Type": "application/json", **signed}))
+            made.append(_webhook(delivery, body, kept, now))
+        return made
+
+    def _of_channel(self, stream: Stream, deliveries: Sequence[Delivery], now: datetime) -> list[Message]:
+        """A channel's webhooks, made from its own log. What concerns the webhook itself reads as for any partner."""
+        kept = self._keeper.open(stream.stream_id, stream.wrapped_key, stream.sealed_secrets)
+        made = []
+        for delivery in deliveries:
+            if delivery.kind in OF_STREAM:
+                body: bytes | None = webhook_body(stream, delivery, None, rfc3339(delivery.created_at))
+            else:
+                body = self._channel_body(stream, delivery)
+            if body is not None:
+                made.append(_webhook(delivery, body, kept, now))
         return made
 
     def _card_news(self, stream: Stream, delivery: Delivery) -> list[CardNews | None]:
@@ -103,6 +122,11 @@ class Messages:
             return [card_news(row, reference, called)]
         except InvalidInput:
             return []
+
+
+def _webhook(delivery: Delivery, body: bytes, kept: StreamSecrets, now: datetime) -> Message:
+    signed = signed_headers(body, f"msg_{delivery.event_id}", int(now.timestamp()), kept.keys)
+    return Message(delivery, body, {"Content-Type": "application/json", **signed})
 
 
 def _push_headers(kept: StreamSecrets) -> dict[str, str]:

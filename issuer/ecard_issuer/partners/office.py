@@ -76,8 +76,17 @@ class PartnerOffice:
         self._store, self._source, self._messages, self._keeper = store, source, messages, keeper
         self._targets, self._references, self._rang, self._new_id = targets, references, rang, new_id
 
-    def create(self, partner: str, wanted: Wanted, now: datetime, *, stream_id: str | None = None) -> Stream:
-        """A new stream, which hears of what happens from now on.
+    def create(
+        self,
+        partner: str,
+        wanted: Wanted,
+        now: datetime,
+        *,
+        stream_id: str | None = None,
+        log_head: int | None = None,
+    ) -> Stream:
+        """A new stream, which hears of what happens from now on. `log_head` makes it a webhook of a channel, which is
+        told what comes after that number of the channel's log.
 
         With a `stream_id` of the caller's choice it can be repeated. Raises `InvalidInput` `bad_endpoint`,
         `bad_partner_stream`; `Conflict` `partner_streams_full`, `NotFound` where the id is another partner's.
@@ -101,7 +110,7 @@ class PartnerOffice:
             sealed_secrets=sealed,
             status=StreamStatus.ENABLED,
             reason="",
-            cursor=self._source.head(),
+            cursor=self._source.head() if log_head is None else log_head,
             numbered=0,
             full=False,
             failures=0,
@@ -112,14 +121,15 @@ class PartnerOffice:
             asked_at=None,
             created_at=now,
             updated_at=now,
+            of_channel=log_head is not None,
         )
         self._store.add_stream(stream)
-        return self.own(partner, chosen)
+        return self.own(partner, chosen, of_channel=stream.of_channel)
 
-    def own(self, partner: str, stream_id: str) -> Stream:
-        """The partner's stream. Raises `NotFound` `partner_stream_unknown`."""
+    def own(self, partner: str, stream_id: str, *, of_channel: bool = False) -> Stream:
+        """The partner's stream, or the channel's. Raises `NotFound` `partner_stream_unknown`."""
         stream = self._store.find_stream(stream_id)
-        if stream is None or stream.partner != partner:
+        if stream is None or stream.partner != partner or stream.of_channel is not of_channel:
             raise NotFound("partner_stream_unknown", "no such stream, or not yours")
         return stream
 
@@ -130,8 +140,8 @@ class PartnerOffice:
             raise NotFound("partner_stream_unknown", "no such stream")
         return stream
 
-    def owned(self, partner: str) -> tuple[Stream, ...]:
-        return self._store.streams_of(partner)
+    def owned(self, partner: str, *, of_channel: bool = False) -> tuple[Stream, ...]:
+        return tuple(stream for stream in self._store.streams_of(partner) if stream.of_channel is of_channel)
 
     def everyone(self) -> tuple[Stream, ...]:
         """Every stream there is, for operators."""

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from ecard_issuer.keyring import KeyRing
 from ecard_issuer.partners.filing import Filing
 from ecard_issuer.partners.keeping import Keeper
-from ecard_issuer.partners.messages import Messages
+from ecard_issuer.partners.messages import ChannelBody, Messages
 from ecard_issuer.partners.office import PartnerOffice
 from ecard_issuer.partners.sending import HttpSender, Sender
 from ecard_issuer.partners.sql import SqlPartners
@@ -75,12 +75,14 @@ def open_partners(
     clock: Callable[[], datetime],
     *,
     sender: Sender | None = None,
+    channel_body: ChannelBody = lambda stream, delivery: None,
 ) -> Partners:
-    """`networks` may be sent to although they are not public; `sender` stands in for HTTP."""
+    """`networks` may be sent to although they are not public; `sender` stands in for HTTP; `channel_body` makes what
+    channels' webhooks say."""
     store, source = SqlPartners(engine), SqlNewsSource(engine)
     references, keeper, bell = References(protector), Keeper(protector), Bell()
     targets = Targets(networks)
-    messages = Messages(source, references, signing, keys, keeper)
+    messages = Messages(source, references, signing, keys, keeper, channel_body)
     filing = Filing(store, source, references)
     worker = PartnerWorker(
         store, source, filing, messages, sender or HttpSender(targets, clock), clock, filed=bell.ring

@@ -133,7 +133,8 @@ class SqlPartners(Store):
 
     def due(self, now: datetime, head: int) -> tuple[Due, ...]:
         enabled = _stream.c.status == StreamStatus.ENABLED
-        to_file = and_(enabled, _stream.c.cursor < head, not_(_stream.c.full))
+        of_feed = _stream.c.of_channel.is_(None)
+        to_file = and_(enabled, of_feed, _stream.c.cursor < head, not_(_stream.c.full))
         to_send = and_(_stream.c.next_at <= now, or_(_stream.c.hold_until.is_(None), _stream.c.hold_until <= now))
         chosen = (
             select(_stream.c.stream_id, _stream.c.cursor, case((to_send, 1), else_=0))
@@ -297,6 +298,11 @@ class SqlPartners(Store):
                 raise NotFound("partner_delivery_unknown", "this stream has no delivery of that number")
             return found
 
+    def numbered(self, stream_id: str, event_id: str) -> int | None:
+        this = select(_delivery.c.number).where(_delivery.c.stream_id == stream_id, _delivery.c.event_id == event_id)
+        with self._reading() as connection:
+            return connection.scalar(this)
+
     def purge(self, before: datetime, limit: int) -> int:
         over = and_(_delivery.c.state != fixed(DeliveryState.WAITING), _delivery.c.updated_at < before)
         chosen = select(_delivery.c.stream_id, _delivery.c.number).where(over).order_by(_delivery.c.updated_at)
@@ -309,9 +315,13 @@ class SqlPartners(Store):
         return len(places)
 
     def needed_from(self) -> int | None:
-        live = _stream.c.status != StreamStatus.DISABLED
+        live = and_(_stream.c.status != StreamStatus.DISABLED, _stream.c.of_channel.is_(None))
         kept = _stream.alias("kept")
-        of_live = exists().where(kept.c.stream_id == _delivery.c.stream_id, kept.c.status != StreamStatus.DISABLED)
+        of_live = exists().where(
+            kept.c.stream_id == _delivery.c.stream_id,
+            kept.c.status != StreamStatus.DISABLED,
+            kept.c.of_channel.is_(None),
+        )
         with self._reading() as connection:
             cursor = connection.scalar(select(func.min(_stream.c.cursor)).where(live))
             waiting = connection.scalar(select(func.min(_delivery.c.seq)).where(_WAITING, _delivery.c.seq > 0, of_live))
@@ -342,7 +352,7 @@ def _backlog(stream: Stream, counts: Mapping[tuple[str, DeliveryState], tuple[in
         waiting=waiting[0] if waiting else 0,
         oldest=waiting[1] if waiting else None,
         dead=dead[0] if dead else 0,
-        lag=max(0, head - stream.cursor),
+        lag=0 if stream.of_channel else max(0, head - stream.cursor),
     )
 
 

@@ -144,6 +144,9 @@ class PartnerStore(Protocol):
     def resend(self, stream_id: str, number: int, now: datetime) -> Delivery:
         """Make it wait again, due at once. Raises `NotFound` `partner_delivery_unknown`."""
 
+    def numbered(self, stream_id: str, event_id: str) -> int | None:
+        """The number of the delivery of that event."""
+
     def purge(self, before: datetime, limit: int) -> int:
         """Forget deliveries that are over and older than `before`, at most `limit`; says how many."""
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 #: How many streams one partner may have.
-MAX_STREAMS: Final = 16
+MAX_STREAMS: Final = 20
 #: How often a stream may be asked to prove that it works.
 VERIFICATION_INTERVAL: Final = timedelta(seconds=10)
 CAEP_CHANGE: Final = "https://schemas.openid.net/secevent/caep/event-type/credential-change"
@@ -85,6 +85,9 @@ class Stream:
     asked_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    #: A channel's webhook: `partner` is its app id, `cursor` counts in that channel's own log, and so does the `seq` of
+    #: its deliveries, whose `card_ref` is a link's id. What is due is filed there (`ecard_issuer.channel_events`).
+    of_channel: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ class PartnerWorker:
             return
         full = stream.full
         try:
-            if stream.status is StreamStatus.ENABLED:
+            if stream.status is StreamStatus.ENABLED and not stream.of_channel:
                 before = stream.cursor
                 stream, full = self._filing.file(stream, self._clock())
                 if stream.cursor != before:

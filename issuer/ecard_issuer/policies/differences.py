@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 
 from ecard_card import messages
+from ecard_card.card import HolderProof
 from ecard_card.region_policy import RegionPolicy
 
 
@@ -60,7 +61,12 @@ def _written(value: object) -> str:
         case int():
             return str(value)
         case frozenset():
-            return "[" + ", ".join(_written(item) for item in sorted(map(str, value))) + "]"
+            return "[" + ", ".join(_written(item) for item in sorted(map(_name, value))) + "]"
         case StrEnum() | str():
             return f'"{value}"'
     raise TypeError(f"a setting of type {type(value).__name__}")
+
+
+def _name(item: object) -> str:
+    """Of a member: a proof of a holder is a number by itself, and stands in a document by its label."""
+    return item.label if isinstance(item, HolderProof) else str(item)

@@ -26,7 +26,7 @@ class Enrolments(Protocol):
         now: datetime,
         chip_key_ref: str | None = None,
         usable_until: datetime | None = None,
-        holder_proof: HolderProof = HolderProof.CHIP,
+        holder_proof: HolderProof | None = HolderProof.CHIP,
     ) -> EnrolmentRow:
         """Consume the challenge, once, with the proof it brought; `usable_until` moves `expires_at` for the issuance.
 

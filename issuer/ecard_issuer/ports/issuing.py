@@ -7,7 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from ecard_issuer.rows import CredentialRow, Grant, PlanRow, Reissuable, ReissueCount, ReissueRow, StatusSlot, Successor
+from ecard_issuer.rows import (
+    CredentialRow,
+    Grant,
+    Issuable,
+    PlanRow,
+    Reissuable,
+    ReissueCount,
+    ReissueRow,
+    StatusSlot,
+    Successor,
+)
 
 
 class Issuing(Protocol):
@@ -112,3 +122,21 @@ class Reissuing(Issuing, Protocol):
 
     def end_replaced(self, key_id: str, now: datetime, *, limit: int = 100) -> int:
         """End live credentials of a key that have a successor; 0 when there are none any more."""
+
+
+class IssuingMany(Reissuing, Protocol):
+    """`Issuing`, for many cards in one transaction: the same rules, each card's outcome its own."""
+
+    def issuable(self, enrolment_ids: Sequence[str]) -> Mapping[str, Issuable]:
+        """What there is, by enrolment; unknown ones are left out."""
+        ...
+
+    def plan_issuances(self, plans: Sequence[PlanRow], now: datetime) -> Mapping[str, str]:
+        """As `plan_issuance` for each; at most one binds a card. Those refused come back by `plan_id` and code, the
+        others stand. `Conflict` `status_index_taken`, `RuleViolation` `key_not_active`: none stands."""
+        ...
+
+    def commit_issuances(self, kept: Sequence[Successor], now: datetime) -> Mapping[str, str]:
+        """As `commit_issuance` for each. Those refused come back, and their plans are still to be voided.
+        `RuleViolation` `key_not_active`: none is kept."""
+        ...

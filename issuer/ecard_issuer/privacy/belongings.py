@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, or_, select, tuple_, union, update
 
-from ecard_issuer.family.link import LinkEnd
+from ecard_issuer.family.link import FamilyEnd
 from ecard_issuer.register import tables
 from ecard_issuer.register.schema import metadata
 
@@ -58,8 +58,8 @@ def end_links(connection: Connection, holder_ref: str, now: datetime) -> None:
     """End the family links of the person: nobody shows anybody any more. The other one keeps the record of them."""
     shown_by = select(_relative.c.viewer_ref, _relative.c.link_id).where(_relative.c.relative_ref == holder_ref)
     for mine, end in (
-        (_link.c.viewer_ref == holder_ref, LinkEnd.VIEWER),
-        (tuple_(_link.c.viewer_ref, _link.c.link_id).in_(shown_by), LinkEnd.ECARD_ENDED),
+        (_link.c.viewer_ref == holder_ref, FamilyEnd.VIEWER),
+        (tuple_(_link.c.viewer_ref, _link.c.link_id).in_(shown_by), FamilyEnd.ECARD_ENDED),
     ):
         live = and_(mine, _link.c.ended_at.is_(None))
         connection.execute(update(_link).where(live).values(ended_at=now, end=end))

@@ -11,6 +11,8 @@ from ecard_issuer.intake.office import IntakeOffice
 from ecard_issuer.intake.subject_data import WaitingEvents
 from ecard_issuer.life.build import Life
 from ecard_issuer.life.subject import CardBusiness
+from ecard_issuer.links.export import LinkData
+from ecard_issuer.links.opening import Linking
 from ecard_issuer.mandates.desk import Mandates
 from ecard_issuer.partners.opening import Partners
 from ecard_issuer.partners.subject_section import PartnerSubjects
@@ -37,6 +39,7 @@ def every_room(
     life: Life,
     intake: IntakeOffice,
     partners: Partners,
+    linking: Linking,
 ) -> Rooms:
     """All of them, over one register."""
     cases = life.office.cases
@@ -48,8 +51,9 @@ def every_room(
             CardBusiness(register, cases),
             WaitingEvents(register, intake.store),
             PartnerSubjects(partners.store, register.cards_of_holder),
+            LinkData(linking.links.store),
         ),
-        purges=room_purges(engine, applications.desk, mandates, relying.store, partners.store),
+        purges=room_purges(engine, applications.desk, mandates, relying.store, partners.store, linking.links.store),
         business=(
             OpenApplications(applications.desk),
             OpenReplacements(register, cases),

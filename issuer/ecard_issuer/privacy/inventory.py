@@ -64,6 +64,11 @@ INVENTORY: Final[Mapping[str, Kept]] = MappingProxyType(
         "secret": Kept("pins", goes=True),
         "secret_event": Kept("pins", goes=True),
         "ecard_opening": Kept("levels"),
+        "channel_link": Kept("links", goes=True),
+        "channel_link_right": Kept("links", sealed=("sealed_key",), plain=("device_thumbprint",), goes=True),
+        "channel_link_directory": Kept(None, "only finds what `links` shows", goes=True),
+        "identification": Kept(None, "that a channel named a person, for minutes", goes=True),
+        "claim": Kept(None, "what came of it `links` shows; kept for a day", plain=("device_point",), goes=True),
         "family_link": Kept("family"),
         "family_showing": Kept("family"),
         "family_place": Kept(None, "only counts the links that `family` shows", goes=True),
@@ -75,6 +80,7 @@ INVENTORY: Final[Mapping[str, Kept]] = MappingProxyType(
         "bank_account": Kept("bank_accounts", sealed=("sealed",), goes=True),
         "bank_account_change": Kept("bank_accounts", goes=True),
         "bank_account_directory": Kept(None, "only finds the card of an account", goes=True),
+        "login": Kept(None, "what `accesses` shows, until its code and token have ended", goes=True),
         "card_case": Kept("card_business", sealed=("sealed",), forgotten=("fingerprint",)),
         "card_case_directory": Kept(None, "only finds the card of a case"),
         "intake_exception": Kept("card_events_not_taken", goes=True),
@@ -92,6 +98,12 @@ INVENTORY: Final[Mapping[str, Kept]] = MappingProxyType(
         "feed": Kept(None, "what `events` and `credentials` show, as verifiers were told"),
         "erased_person": Kept(None, "of people whose data is gone"),
         "approval": Kept(None, "that two people agreed about a change: names nobody"),
+        "idempotent_answer": Kept(
+            None,
+            "what was answered, for a day, under a key of the house",
+            plain=("wrapped_key",),
+            foreign=("sealed_answer",),
+        ),
         "event_source": Kept(
             None, "a card system and its own token", plain=("wrapped_key",), foreign=("sealed_token",)
         ),

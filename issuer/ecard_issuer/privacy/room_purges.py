@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Engine, func, literal, select, true
 
 from ecard_issuer.applying.desk import Applying
+from ecard_issuer.links.store import LinkStore
 from ecard_issuer.mandates.desk import Mandates
 from ecard_issuer.partners.store import PartnerStore
 from ecard_issuer.partners.streams import DeliveryState
@@ -95,8 +96,26 @@ class BatchRowPurge(Paged):
     keys = (tables.agency_batch_row.c.batch_ref, tables.agency_batch_row.c.row)
 
 
+class LinkNewsPurge(Paged):
+    """What channels were told of their links."""
+
+    name = "link_news"
+    term = "deliveries"
+    regional = False
+    time = tables.channel_link_news.c.at
+    keys = (tables.channel_link_news.c.app_id, tables.channel_link_news.c.news_id)
+
+    def _condition(self, scope: Scope) -> ColumnElement[bool]:
+        return tables.channel_link_news.c.waiting.is_(None)
+
+
 def room_purges(
-    engine: Engine, applying: Applying, mandates: Mandates, asked: RelyingStore, told: PartnerStore
+    engine: Engine,
+    applying: Applying,
+    mandates: Mandates,
+    asked: RelyingStore,
+    told: PartnerStore,
+    links: LinkStore,
 ) -> Sequence[Purgeable]:
     """All of the above, and those of the rooms given."""
     done = _delivery.c.state != fixed(DeliveryState.WAITING)
@@ -126,6 +145,14 @@ def room_purges(
             lambda scope, limit: told.purge(scope.before, limit),
             over=done,
         ),
+        RoomPurge(
+            engine,
+            "channel_links",
+            "accesses",
+            tables.channel_link.c.ended_at,
+            lambda scope, limit: links.purge(scope.before, limit),
+        ),
+        LinkNewsPurge(engine),
         SecretEventPurge(engine),
         ShowingPurge(engine),
     )

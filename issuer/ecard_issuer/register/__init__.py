@@ -8,9 +8,9 @@ from ecard_issuer.register.sql_cards import SqlCards
 from ecard_issuer.register.sql_changes import SqlChanges
 from ecard_issuer.register.sql_enrolments import SqlEnrolments
 from ecard_issuer.register.sql_feed import SqlFeed
+from ecard_issuer.register.sql_issuing_many import SqlIssuingMany
 from ecard_issuer.register.sql_keys import SqlKeys
 from ecard_issuer.register.sql_operators import SqlOperators
-from ecard_issuer.register.sql_reissue import SqlReissuing
 from ecard_issuer.register.sql_statuses import SqlStatuses
 from ecard_issuer.register.sql_trust import SqlTrust
 
@@ -18,7 +18,7 @@ from ecard_issuer.register.sql_trust import SqlTrust
 class SqlRegister(
     SqlCards,
     SqlEnrolments,
-    SqlReissuing,
+    SqlIssuingMany,
     SqlChanges,
     SqlStatuses,
     SqlFeed,

@@ -33,12 +33,15 @@ MOST_WAITING = 32
 ROW_WAIT_MS = 5000
 #: How long anybody waits for a free connection, in seconds.
 POOL_WAIT_S = 5
+#: A connection to PostgreSQL that nobody used for so long is tried before it is used, in seconds.
+REST_S = 0.5
 #: The longest a single statement may take on PostgreSQL, in milliseconds.
 STATEMENT_LIMIT_MS = 15000
 
 _READER = "ecard_reader"
 _TURNS = "ecard_turns"
 _WARNINGS = "ecard_warnings"
+_RESTED = "ecard_rested"
 
 
 def make_engine(url: str, *, pool_size: int = 10) -> Engine:
@@ -115,8 +118,21 @@ def _postgresql(url: URL, pool_size: int) -> Engine:
         pool_size=pool_size,
         max_overflow=10,
         pool_timeout=POOL_WAIT_S,
-        pool_pre_ping=True,
     )
+
+    @event.listens_for(engine, "checkin")
+    def _rest(connection: Any, record: Any) -> None:
+        record.info[_RESTED] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _ping(connection: Any, record: Any, proxy: object) -> None:
+        """Whether one that has rested is still good; the pool then makes another. One in use shows by itself."""
+        if time.monotonic() - record.info.get(_RESTED, time.monotonic()) < REST_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise exc.DisconnectionError from error
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: Any) -> None:
@@ -134,8 +150,11 @@ def _postgresql(url: URL, pool_size: int) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A transaction that only reads."""
-    with _ours(), engine.connect().execution_options(**{_READER: True}) as connection, connection.begin():
+    """Only reads. On SQLite all statements see one state; on PostgreSQL each its own, as in its usual transactions,
+    so there is none to begin and end: each of both would be one more way to the server and back."""
+    single = engine.dialect.name == "postgresql"
+    options = {"isolation_level": "AUTOCOMMIT"} if single else {_READER: True}
+    with _ours(), engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 

@@ -56,7 +56,7 @@ class SqlEnrolments(Store):
         now: datetime,
         chip_key_ref: str | None = None,
         usable_until: datetime | None = None,
-        holder_proof: HolderProof = HolderProof.CHIP,
+        holder_proof: HolderProof | None = HolderProof.CHIP,
     ) -> EnrolmentRow:
         proof = {
             "state": EnrolmentState.PROVEN,

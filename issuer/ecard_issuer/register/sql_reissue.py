@@ -101,7 +101,7 @@ class SqlReissuing(SqlIssuing):
         with self._reading() as connection:
             found = many(connection, CredentialRow, page)
             cards = cards_of(connection, {row.card_ref for row in found}, locked=False)
-            holders = _holders_of(connection, cards.values())
+            holders = holders_of(connection, cards.values())
         return tuple(Reissuable(row, cards[row.card_ref], holders.get(cards[row.card_ref].holder_ref)) for row in found)
 
     def plan_reissues(self, plans: Sequence[PlanRow], now: datetime) -> Mapping[str, str]:
@@ -156,16 +156,16 @@ class SqlReissuing(SqlIssuing):
 
     def line_of(self, credential_id: bytes) -> tuple[CredentialRow, ...]:
         with self._reading() as connection:
-            return tuple(_lineage(connection, credential_id))
+            return tuple(lineage(connection, credential_id))
 
     def collect_successor(self, credential_id: bytes, now: datetime) -> CredentialRow:
         with self._writing() as connection:
-            before = _lineage(connection, credential_id)
+            before = lineage(connection, credential_id)
             if not before:
                 raise NotFound("credential_unknown", "no credential has this id")
             # A line may lead from card to card; it cannot lead to others than when it was read first, only on.
             cards_of(connection, {row.card_ref for row in before}, locked=True)
-            *replaced, newest = _lineage(connection, credential_id)[: len(before)]
+            *replaced, newest = lineage(connection, credential_id)[: len(before)]
             if not replaced:
                 raise Conflict("credential_not_replaced", "this credential has no successor")
             if newest.state is not CredentialState.LIVE:
@@ -231,7 +231,7 @@ def _of_key(key_id: str, bounds: tuple[str, str | None], now: datetime) -> list[
     return wanted if high is None else [*wanted, ref < high]
 
 
-def _holders_of(connection: Connection, cards: Collection[CardRow]) -> dict[str, HolderRow]:
+def holders_of(connection: Connection, cards: Collection[CardRow]) -> dict[str, HolderRow]:
     refs = sorted({card.holder_ref for card in cards})
     if not refs:
         return {}
@@ -243,7 +243,7 @@ def _permit(key_id: str) -> Select[Any]:
     return select(_permits).where(_permits.c.key_id == key_id)
 
 
-def _lineage(connection: Connection, credential_id: bytes) -> list[CredentialRow]:
+def lineage(connection: Connection, credential_id: bytes) -> list[CredentialRow]:
     """A credential, its successor, the successor's, and so on; nothing where there is none of this id."""
     line: list[CredentialRow] = []
     following: bytes | None = credential_id

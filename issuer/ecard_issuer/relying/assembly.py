@@ -15,7 +15,11 @@ from ecard_issuer.acting_rules import ActingRules
 from ecard_issuer.approvals import Approvals
 from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.card_effect import PolicyOf
+from ecard_issuer.channels.sql import SqlChannels
 from ecard_issuer.keyring import KeyRing
+from ecard_issuer.links.sql import SqlLinks
+from ecard_issuer.login.attempts import LoginRow
+from ecard_issuer.login.sql import SqlLogins
 from ecard_issuer.ports import Register
 from ecard_issuer.relying.desk import AccessData, CardPins, RelyingDesk
 from ecard_issuer.relying.office import ServiceOffice
@@ -65,8 +69,21 @@ def assemble_relying(
     store, account_store = SqlRelying(engine), SqlAccounts(engine)
     services = ServiceOffice(store, approvals)
     accounts = Accounts(account_store, register, cards, rules, approvals)
-    presence = Presence(register, keys.identity, OwnTrust(keys), policy_of)
+    presence = Presence(register, keys.identity, OwnTrust(keys), policy_of, _standing_logins(engine))
     desk = RelyingDesk(services, store, cards, presence, accounts, rules, level_of=level_of, pins=pins)
     qualification = Qualification(desk, services, store, cards.people, signing, keys, keys.identity)
     sections = (AccessData(store), ConfirmationData(store), AccountData(account_store, register))
     return Relying(services, desk, qualification, accounts, store, sections)
+
+
+def _standing_logins(engine: Engine) -> Callable[[str], LoginRow | None]:
+    """Finds a login by its id, while the link that it was confirmed under stands and its app is not suspended."""
+    logins, links, channels = SqlLogins(engine), SqlLinks(engine), SqlChannels(engine)
+
+    def standing(login_id: str) -> LoginRow | None:
+        login = logins.find_login(login_id)
+        link = None if login is None else links.find_link(login.app_id, login.link_id)
+        over = login is None or link is None or link.ended_at is not None or channels.suspended(login.app_id)
+        return None if over else login
+
+    return standing

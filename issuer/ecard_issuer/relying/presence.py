@@ -1,5 +1,5 @@
-"""Whether a card is present: a code judged by the verifier's own check against the register itself, or a chip that
-answered a question of this service.
+"""Whether a card is present: a code judged by the verifier's own check against the register itself, a chip that
+answered a question of this service, or a holder who logged in to this service's site a moment ago.
 
 The register is the truth, so a status read here is as of now. What is shown is not used up here: that is done in the
 transaction that puts the access on the person's record.
@@ -19,6 +19,8 @@ from ecard_card.errors import CheckFailed, EcardError, NotFound, RuleViolation, 
 from ecard_card.status import EcardStatus
 from ecard_issuer.card_effect import PolicyOf, card_effect
 from ecard_issuer.keyring import IssuerIdentity
+from ecard_issuer.login.attempts import LoginRow
+from ecard_issuer.login.rules import PRESENCE_LIFE
 from ecard_issuer.ports import Cards, Enrolments, Statuses
 from ecard_issuer.relying.records import Used
 from ecard_issuer.relying.rules import Ask
@@ -38,6 +40,7 @@ class Way(StrEnum):
 
     CODE = "code"
     CHIP = "chip"
+    LOGIN = "login"  # the holder confirmed a login to this service's site
     STANDING = "standing"  # by the permission that an earlier check gave
 
 
@@ -63,7 +66,7 @@ def terminal_of(service_id: str) -> str:
 
 
 class Presence:
-    """Judges what is shown to relying services."""
+    """Judges what is shown to relying services. `login_of` finds a login by its id."""
 
     def __init__(
         self,
@@ -71,7 +74,9 @@ class Presence:
         identity: IssuerIdentity,
         trust: Callable[[datetime], Trust],
         policy_of: PolicyOf,
+        login_of: Callable[[str], LoginRow | None],
     ) -> None:
+        self._login_of = login_of
         self._register = register
         self._identity = identity
         self._trust = trust
@@ -82,6 +87,8 @@ class Presence:
         does not answer."""
         if ask.code is not None:
             return self._code(service, ask.code, now)
+        if ask.login_id is not None:
+            return self._login(service, ask.login_id, ask.request_id, now)
         return self._reading(service, ask.reading_id or "", now)
 
     def _code(self, service: RelyingService, code: str, now: datetime) -> Presented:
@@ -137,6 +144,26 @@ class Presence:
         elif refusal is None and enrolment.assurance < service.proof:
             refusal = CheckFailed("assurance_too_low", f"the chip was proven as {enrolment.assurance.label} only")
         return Presented(Way.CHIP, card, ecard_id, enrolment.assurance, used, refusal)
+
+    def _login(self, service: RelyingService, login_id: str, request_id: str, now: datetime) -> Presented:
+        login = self._login_of(login_id)
+        if login is None or login.service_id != service.service_id or login.code_used_at is None:
+            raise NotFound("login_unknown", "no login to this service has this id")
+        card_ref = self._register.card_of_ecard(login.ecard_id)
+        if card_ref is None:
+            return Presented(Way.LOGIN, refusal=CheckFailed("ended", "the e-card has ended"))
+        card, until = self._register.get_card(card_ref), login.at + PRESENCE_LIFE
+        assurance = ChipAssurance.from_label(login.chip_assurance)
+        # Several requests may rest on one login, each once.
+        used = Used(hashlib.sha256(f"login\n{login_id}\n{request_id}".encode()).hexdigest(), until)
+        refusal = self._unusable(card, now)
+        if until <= now:
+            refusal = RuleViolation("login_too_old", "the holder logged in too long ago")
+        elif card.holder_ref != login.holder_ref:
+            refusal = CheckFailed("ended", "the e-card is another person's now")
+        elif refusal is None and assurance < service.proof:
+            refusal = CheckFailed("assurance_too_low", f"the chip was proven as {assurance.label} only")
+        return Presented(Way.LOGIN, card, login.ecard_id, assurance, used, refusal)
 
     def _unusable(self, card: CardRow, now: datetime) -> EcardError | None:
         """Why the card itself may not be used, by its own row: it is newer than any clock-driven change of a list."""

@@ -18,7 +18,8 @@ from ecard_issuer.relying.services import RelyingService
 class Ask:
     """What a service asks for once. `request_id` is its own, and makes a repetition harmless.
 
-    Either `code` (what the holder shows) or `reading_id` (a proof of the chip made for this service).
+    One of `code` (what the holder shows), `reading_id` (a proof of the chip made for this service) and `login_id` (the
+    `jti` of an ID token that this service got a moment ago).
     """
 
     request_id: str
@@ -27,12 +28,13 @@ class Ask:
     claims: tuple[Claim, ...] = ()
     code: str | None = field(default=None, repr=False)
     reading_id: str | None = None
+    login_id: str | None = None
     pin: str | None = field(default=None, repr=False)
     acting: Acting = IN_PERSON
 
     def __post_init__(self) -> None:
-        if (self.code is None) is (self.reading_id is None):
-            raise InvalidInput("bad_relying_request", "give exactly one of code and reading_id")
+        if (self.code, self.reading_id, self.login_id).count(None) != 2:
+            raise InvalidInput("bad_relying_request", "give exactly one of code, reading_id and login_id")
         if len(set(self.claims)) != len(self.claims):
             raise InvalidInput("bad_relying_request", "a claim twice")
 

@@ -13,6 +13,7 @@ from unicodedata import category
 from ecard_card.card import ChipAssurance
 from ecard_card.errors import EcardError, InvalidInput, RuleViolation
 from ecard_card.region import is_region
+from ecard_issuer.login.registration import LoginRegistration, registration_from_json
 from ecard_issuer.relying.catalogue import BUSINESS_TYPES, catalogue
 from ecard_issuer.relying.claims import Claim
 from ecard_verifier.callers import CALLER_NAME
@@ -39,7 +40,8 @@ class RelyingService:
     `region` covers the cards it may ask about. `lines` are those of the catalogue that it serves, `claims` all that it
     may ever be told, `proof` the least proof of the chip, `level` the least issue level of the e-card, `pin` whether
     the holder gives the card's PIN each time. `standing_days`: how long after a check it may still ask for the bank
-    account of that person. `period`: how often it confirms a qualification.
+    account of that person. `period`: how often it confirms a qualification. `login`: how people log in to its site, if
+    they do.
     """
 
     service_id: str
@@ -57,6 +59,7 @@ class RelyingService:
     ends_at: datetime | None = None
     standing_days: int = 0
     period: Period = Period.YEAR
+    login: LoginRegistration | None = None
 
     def __post_init__(self) -> None:
         _require(SERVICE_ID.fullmatch(self.service_id), "service_id")
@@ -100,11 +103,14 @@ class RelyingService:
             "ends_at": None if self.ends_at is None else rfc3339(self.ends_at.astimezone(UTC)),
             "standing_days": self.standing_days,
             "period": self.period.value,
+            "login": None if self.login is None else self.login.to_json(),
         }
 
 
 def service_from_json(document: Mapping[str, Any]) -> RelyingService:
-    """The inverse of `to_json`. Raises `InvalidInput` `bad_relying_service`."""
+    """The inverse of `to_json`; a document from before there were logins has none. Raises `InvalidInput`
+    `bad_relying_service`, `bad_login_registration`."""
+    document = {"login": None, **document}
     expected = {item.name for item in fields(RelyingService)} - {"name_zh", "name_en"} | {"names"}
     if document.keys() != expected:
         raise InvalidInput("bad_relying_service", "members are missing or unknown")
@@ -125,6 +131,7 @@ def service_from_json(document: Mapping[str, Any]) -> RelyingService:
             ends_at=None if document["ends_at"] is None else datetime.fromisoformat(document["ends_at"]),
             standing_days=document["standing_days"],
             period=Period(document["period"]),
+            login=None if document["login"] is None else registration_from_json(document["login"]),
         )
     except (KeyError, TypeError, ValueError):
         raise InvalidInput("bad_relying_service", "a member of another form") from None

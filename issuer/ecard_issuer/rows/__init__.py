@@ -13,6 +13,7 @@ from ecard_issuer.rows.changes import CardEventRow, ChangeResult, EntryChange
 from ecard_issuer.rows.feed import FeedEntry, FeedRow, OutboxRow
 from ecard_issuer.rows.issuing import (
     CredentialRow,
+    Issuable,
     PlanRow,
     Reissuable,
     ReissueCount,
@@ -38,6 +39,7 @@ __all__ = [
     "FeedRow",
     "Grant",
     "HolderRow",
+    "Issuable",
     "KeyScheduleRow",
     "KeyUsage",
     "OperatorRow",

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ecard_card.card import ChipAssurance
 from ecard_card.status import CardStatus
-from ecard_issuer.rows.cards import CardRow, HolderRow
+from ecard_issuer.rows.cards import BindingRow, CardRow, EnrolmentRow, HolderRow
 from ecard_issuer.states import CredentialState, PlanState
 
 
@@ -72,6 +72,16 @@ class Reissuable:
     credential: CredentialRow
     card: CardRow
     holder: HolderRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Issuable:
+    """An enrolment with the card that it proves, that card's holder and binding, as they stand; None: there is none."""
+
+    enrolment: EnrolmentRow
+    card: CardRow | None
+    holder: HolderRow | None
+    binding: BindingRow | None
 
 
 @dataclass(frozen=True, slots=True)

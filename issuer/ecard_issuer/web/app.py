@@ -13,7 +13,14 @@ from ecard_issuer.web.agencies import agencies_router
 from ecard_issuer.web.applying import applying_router
 from ecard_issuer.web.applying_steps import steps_router
 from ecard_issuer.web.approvals import answer_waiting, approvals_router
+from ecard_issuer.web.card_page import card_page_router
 from ecard_issuer.web.cards import cards_router
+from ecard_issuer.web.channel_auth import TOKEN_PATH, challenge_channels
+from ecard_issuer.web.channel_events import channel_events_router
+from ecard_issuer.web.channels import channels_router
+from ecard_issuer.web.claims import claims_router
+from ecard_issuer.web.component import component_router
+from ecard_issuer.web.conventions.install import install_conventions
 from ecard_issuer.web.credentials import credentials_router
 from ecard_issuer.web.enrolments import enrolments_router
 from ecard_issuer.web.family import family_router
@@ -22,7 +29,15 @@ from ecard_issuer.web.intake import SET_MEDIA_TYPE, intake_router
 from ecard_issuer.web.keys import keys_router
 from ecard_issuer.web.levels import holder_cards_router, levels_router
 from ecard_issuer.web.life import life_router
+from ecard_issuer.web.link_desk import holder_links_router, identity_providers_router
+from ecard_issuer.web.link_devices import link_devices_router
+from ecard_issuer.web.link_losses import link_losses_router
+from ecard_issuer.web.links import links_router
+from ecard_issuer.web.login import LOGIN_FORMS, login_router
+from ecard_issuer.web.login_requests import login_requests_router
 from ecard_issuer.web.mandates import LARGER_BODIES, mandates_router
+from ecard_issuer.web.numbers import numbers_router
+from ecard_issuer.web.oauth import oauth_router
 from ecard_issuer.web.partners import partner_streams_router, webhooks_router
 from ecard_issuer.web.passwords import passwords_router
 from ecard_issuer.web.pins import pins_router
@@ -32,12 +47,24 @@ from ecard_issuer.web.programme import programme_router
 from ecard_issuer.web.public import health_router, public_router
 from ecard_issuer.web.relying import relying_router
 from ecard_issuer.web.service_points import service_points_router
+from ecard_issuer.web.session_cors import SessionCors
+from ecard_issuer.web.sessions import sessions_router
 from ecard_issuer.web.shared_signals import metadata_router, shared_signals_router
 from ecard_issuer.web.statuses import statuses_router
+from ecard_issuer.web.testmode import testmode_router
+from ecard_issuer.web.tickets import tickets_router
+from ecard_issuer.web.wallet_authorize import wallet_authorize_router
+from ecard_issuer.web.wallet_edge import WALLET_FORMS
+from ecard_issuer.web.wallet_endpoints import wallet_endpoints_router
+from ecard_issuer.web.wallet_metadata import wallet_metadata_router
+from ecard_issuer.web.wallets import wallets_router
 from ecard_verifier.callers import Caller, Role
 from ecard_verifier.web.auth import Authenticate
 from ecard_verifier.web.base import Lifespan, new_api
 from ecard_verifier.web.models import Ready
+
+#: Paths, as patterns, whose bodies are forms.
+FORMS = (TOKEN_PATH, *WALLET_FORMS, *LOGIN_FORMS)
 
 _ABOUT = (
     "Registers physical cards, proves their chips, issues e-cards bound to them one to one, and publishes their status."
@@ -74,9 +101,23 @@ def create_app(
         _ABOUT,
         media_types=("application/json", SET_MEDIA_TYPE),
         larger=LARGER_BODIES,
+        forms=FORMS,
         lifespan=lifespan,
     )
-    for router in (
+    install_conventions(app, issuer)
+    for router in (  # routes are looked for in this order: first where many requests go
+        wallet_endpoints_router(issuer),
+        wallets_router(issuer, known),
+        oauth_router(issuer),
+        login_router(issuer),
+        login_requests_router(issuer),
+        channels_router(issuer, known),
+        claims_router(issuer),
+        links_router(issuer),
+        link_losses_router(issuer),
+        link_devices_router(issuer),
+        holder_links_router(issuer, known),
+        identity_providers_router(issuer, known),
         cards_router(issuer, known),
         applying_router(issuer, known),
         steps_router(issuer, known),
@@ -105,9 +146,20 @@ def create_app(
         webhooks_router(issuer, known),
         partner_streams_router(issuer, known),
         metadata_router(issuer),
+        wallet_metadata_router(issuer),
+        wallet_authorize_router(issuer),
         public_router(issuer),
+        component_router(),
+        channel_events_router(issuer),
+        *(() if issuer.test_mode.desk is None else (testmode_router(issuer, issuer.test_mode.desk),)),
+        card_page_router(issuer),
+        tickets_router(issuer),
+        sessions_router(issuer),
+        numbers_router(issuer, known),
         health_router(issuer, verifier_ready),
     ):
         app.include_router(router)
+    app.add_middleware(SessionCors, known=issuer.showing.origins)
     answer_waiting(app, issuer)
+    challenge_channels(app)
     return app

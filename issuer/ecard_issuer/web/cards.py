@@ -169,7 +169,8 @@ def cards_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         caller: Caller = Depends(reporter),  # noqa: B008 - how FastAPI is told
     ) -> JSONResponse:
         """Ends the old card's credentials; the same e-card moves to the new card."""
-        require_region(issuer, caller, *(register.get_card(ref).region for ref in (card_ref, body.new_card_ref)))
+        for ref in (card_ref, body.new_card_ref):
+            require_region(issuer, caller, register.get_card(ref).region)
         source, said, event_id = _origin(caller, body)
         result = issuer.lifecycle.replace(
             card_ref,

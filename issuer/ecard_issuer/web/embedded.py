@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.deployment import Deployment
+from ecard_issuer.tickets.numbers import BookNumbers
 from ecard_issuer.web.app import authenticator, create_app
 from ecard_issuer.web.origins import ByOrigin
 from ecard_verifier.config import EmbeddedSettings, FetchStatuses
@@ -78,30 +79,45 @@ def embed_all(deployment: Deployment, settings: EmbeddedSettings = _PLAIN) -> Em
     """Every issuer of `deployment`, and one verifier that follows them all and judges under each of their names.
 
     It believes the trust list and the feeds, never a register. Callers of an issuer ask it under that issuer's name.
+    A test issuer has a verifier of its own, which alone knows its roots and accepts its cards.
     """
-    apps, verifier = _apps(deployment, settings)
-    return Embedded(_one(deployment, apps), verifier)
+    beside = None if deployment.test is None else embed_test(deployment.test, settings)
+    apps, verifier = _apps(deployment, settings, beside)
+    return Embedded(_one(deployment, apps, None if beside is None else beside.app), verifier)
+
+
+def embed_test(test: Issuer, settings: EmbeddedSettings = _PLAIN) -> Embedded[FastAPI]:
+    """A test issuer with its verifier. Its application has no lifespan of its own: who hosts it starts both."""
+    verifier = _verifier(Deployment((test,), ExitStack()), settings)
+    return Embedded(_app_of(test, verifier, None), verifier)
 
 
 def issuers_app(deployment: Deployment) -> ASGIApp:
     """Every issuer of `deployment`, without a verifier."""
     main, *others = deployment.issuers
     first = create_app(main, lifespan=_lifespan(deployment.start, deployment.stop))
-    return _one(deployment, (first, *(create_app(other) for other in others)))
+    test = None if deployment.test is None else create_app(deployment.test)
+    return _one(deployment, (first, *(create_app(other) for other in others)), test)
 
 
-def _apps(deployment: Deployment, settings: EmbeddedSettings) -> tuple[tuple[FastAPI, ...], Verifier]:
-    """The applications in the order of the issuers; the first one's lifespan is everybody's."""
+def _apps(
+    deployment: Deployment, settings: EmbeddedSettings, beside: Embedded[FastAPI] | None = None
+) -> tuple[tuple[FastAPI, ...], Verifier]:
+    """The applications in the order of the issuers; the first one's lifespan is everybody's, and that of the test
+    issuer `beside` them."""
     verifier = _verifier(deployment, settings)
+    verifiers = (verifier,) if beside is None else (verifier, beside.verifier)
 
     def start() -> None:
         deployment.start()
-        verifier.start()
+        for each in verifiers:
+            each.start()
 
     def stop() -> None:
         """Followers first: their streams end with the hubs."""
         deployment.end_feeds()
-        verifier.stop()
+        for each in verifiers:
+            each.stop()
         deployment.stop()
 
     main, *others = deployment.issuers
@@ -112,14 +128,17 @@ def _apps(deployment: Deployment, settings: EmbeddedSettings) -> tuple[tuple[Fas
     return apps, verifier
 
 
-def _one(deployment: Deployment, apps: tuple[FastAPI, ...]) -> ASGIApp:
-    """A single issuer is reached by whatever name leads here, several by their own names only."""
-    if len(apps) == 1:
+def _one(deployment: Deployment, apps: tuple[FastAPI, ...], test: FastAPI | None) -> ASGIApp:
+    """A single issuer is reached by whatever name leads here, several by their own names only, and a test issuer by
+    its own name only."""
+    if len(apps) == 1 and test is None:
         return apps[0]
     named: dict[str, ASGIApp] = {
         issuer.identity.issuer: app for issuer, app in zip(deployment.issuers, apps, strict=True)
     }
-    return ByOrigin(named, apps[0])
+    if deployment.test is not None and test is not None:
+        named[deployment.test.identity.issuer] = test
+    return ByOrigin(named, apps[0], by_any_name=len(apps) == 1)
 
 
 def _verifier(deployment: Deployment, settings: EmbeddedSettings) -> Verifier:
@@ -134,11 +153,15 @@ def _verifier(deployment: Deployment, settings: EmbeddedSettings) -> Verifier:
     followers = tuple(
         Follower(mirror, issuer.feed, trust, clock) for mirror, issuer in zip(mirrors, deployment.issuers, strict=True)
     )
-    policy = replace(ONLINE_POLICY, minimum_assurance=settings.minimum_assurance)
+    accepts_test = main.settings.test_mode
+    policy = replace(ONLINE_POLICY, minimum_assurance=settings.minimum_assurance, accept_test=accepts_test)
     fetched = settings.fetch_statuses
     others = None if fetched is FetchStatuses.NO else HttpStatuses(trust, clock, allowed=fetched)
     known, replay = Mirrors(mirrors, others), ReplayGuard(directory / "replay.sqlite3")
-    service = VerificationService(trust, known, known, replay, policy, clock, audience=settings.audience)
+    numbers = BookNumbers([issuer.showing.numbers for issuer in deployment.issuers], clock)
+    service = VerificationService(
+        trust, known, known, replay, policy, clock, audience=settings.audience, numbers=numbers
+    )
     return Verifier(service, readiness_of(trust, known, policy, clock), followers, mirrors, replay)
 
 

@@ -16,9 +16,9 @@ from ecard_issuer.holder_answers import link_answer
 from ecard_issuer.web.holder_models import (
     AddRelative,
     EndLink,
+    FamilyLinkAnswer,
+    FamilyLinksAnswer,
     FindFamily,
-    LinkAnswer,
-    LinksAnswer,
     Shown,
     ShownAnswer,
 )
@@ -43,7 +43,7 @@ def family_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         operation_id="add_relative",
         summary="Let a holder show a relative's e-card (亲情服务)",
         status_code=201,
-        response_model=LinkAnswer,
+        response_model=FamilyLinkAnswer,
         responses=problems(
             400,
             401,
@@ -82,7 +82,7 @@ def family_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         "/find",
         operation_id="find_family",
         summary="A person's links, on either side",
-        response_model=LinksAnswer,
+        response_model=FamilyLinksAnswer,
         responses=problems(400, 401, 403, 413, 415, 422, 503, codes={400: "bad_id_number"}),
         openapi_extra=needs(*_NEAR),
     )
@@ -95,7 +95,7 @@ def family_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         "/{link_id}/end",
         operation_id="end_family_link",
         summary="End a link, from either side",
-        response_model=LinkAnswer,
+        response_model=FamilyLinkAnswer,
         responses=problems(
             400,
             401,

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field, StrictStr
 from ecard_card.acting import IN_PERSON
 from ecard_card.card import IdNumber
 from ecard_issuer.family.family import Consent
-from ecard_issuer.family.link import LinkEnd, Proof, Relation, Side
+from ecard_issuer.family.link import FamilyEnd, Proof, Relation, Side
 from ecard_issuer.levels.business import BusinessType
 from ecard_issuer.levels.opening import Closing
 from ecard_issuer.pins.secret import Secret
@@ -107,7 +107,7 @@ class Shown(Unsaid):
     showing_id: EventId
 
 
-class LinkAnswer(BaseModel):
+class FamilyLinkAnswer(BaseModel):
     """A link as one side sees it."""
 
     link_id: str
@@ -118,13 +118,13 @@ class LinkAnswer(BaseModel):
     proof: Proof
     started_at: datetime
     ends_at: datetime | None
-    over: LinkEnd | None = Field(description="Why it holds no longer.")
+    over: FamilyEnd | None = Field(description="Why it holds no longer.")
 
 
-class LinksAnswer(BaseModel):
+class FamilyLinksAnswer(BaseModel):
     """All links of a person."""
 
-    links: list[LinkAnswer]
+    links: list[FamilyLinkAnswer]
 
 
 class ShownAnswer(BaseModel):

@@ -54,7 +54,9 @@ def levels_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     def open_payment(body: OpenLevel, caller: Caller = Depends(at_hand)) -> JSONResponse:  # noqa: B008 - FastAPI's way
         """With a consent of its own and the e-card password. Opened before, it stays as it is."""
         now = issuer.clock()
-        levels.open(body.ecard_id, Secret.typed(body.password), body.consent, caller, now, acting=body.who)
+        opened = levels.open(body.ecard_id, Secret.typed(body.password), body.consent, caller, now, acting=body.who)
+        issuer.links.level_changed(opened, now)
+        issuer.wake.ring()
         return JSONResponse(level_answer(levels.state(body.ecard_id, now)))
 
     @router.post(
@@ -77,7 +79,11 @@ def levels_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     )
     def close_payment(body: CloseLevel, caller: Caller = Depends(at_hand)) -> JSONResponse:  # noqa: B008
         """Identity use goes on. Closed before, it stays so."""
-        state = levels.close(body.ecard_id, caller, issuer.clock(), closing=body.closing, acting=body.who)
+        now = issuer.clock()
+        state = levels.close(body.ecard_id, caller, now, closing=body.closing, acting=body.who)
+        if state.opening is not None:
+            issuer.links.level_changed(state.opening, now)
+            issuer.wake.ring()
         return JSONResponse(level_answer(state))
 
     @router.post(

@@ -20,12 +20,12 @@ from ecard_issuer.web.life_models import (
     CancellationBody,
     CaseAnswer,
     CollectedBody,
-    ConsentBody,
     HolderLockBody,
     LossBody,
-    MadeBody,
     ReleaseBody,
+    ReplacementMadeBody,
     ReplacementOrder,
+    UseConsentBody,
     WithdrawnBody,
 )
 from ecard_issuer.web.source_region import require_region
@@ -173,7 +173,7 @@ def life_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     )
     def replacement_made(
         case_id: CaseId,
-        body: MadeBody,
+        body: ReplacementMadeBody,
         language: Language,
         caller: Caller = Depends(making),  # noqa: B008
     ) -> JSONResponse:
@@ -305,7 +305,7 @@ def life_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         **_opening(_SERVING, {422: "card_change_impossible consent_not_asked channel_not_permitted"}),
     )
     def consent_to_use(
-        body: ConsentBody,
+        body: UseConsentBody,
         language: Language,
         caller: Caller = Depends(serving),  # noqa: B008
     ) -> JSONResponse:

@@ -69,7 +69,7 @@ class ReplacementOrder(CaseBody):
     new_id_number: StrictStr | None = Field(None, max_length=18, repr=False, description="With `changed_data`.")
 
 
-class MadeBody(Body):
+class ReplacementMadeBody(Body):
     """The card that was made."""
 
     card_ref: Reference = Field(description="The new card's `card_ref`, registered before.")
@@ -100,7 +100,7 @@ class HolderLockBody(CaseBody):
     locked: StrictBool
 
 
-class ConsentBody(CaseBody):
+class UseConsentBody(CaseBody):
     """The holder permits the e-card's use in the card's present status, or takes that back."""
 
     given: StrictBool

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, Field, StrictStr
 
 from ecard_card.acting import Act, Ground
-from ecard_issuer.mandates.values import MAX_EVIDENCE, Form, MandateCause, NewMandate, Proof, Relation
+from ecard_issuer.mandates.values import MAX_EVIDENCE, AgentRelation, Form, MandateCause, NewMandate, Proof
 from ecard_issuer.web.models import Body, RequestId
 from ecard_issuer.web.people_models import PersonBody, Region
 
@@ -36,7 +36,7 @@ class NewMandateBody(Body):
     agent: PersonBody = Field(description="Who acts.")
     ground: Literal[Ground.GUARDIAN, Ground.MANDATE]
     cause: MandateCause = Field(description="`minor` and `incapable` are a guardian's.")
-    relation: Relation
+    relation: AgentRelation
     acts: list[Act] = Field(min_length=1, max_length=len(Act), description="An agent never `activate_bank_account`.")
     starts_at: AwareDatetime
     ends_at: AwareDatetime | None = Field(
@@ -70,7 +70,7 @@ class MandateAnswer(BaseModel):
     agency: str | None = Field(description="The agency, if it is one.")
     ground: Ground
     cause: MandateCause
-    relation: Relation
+    relation: AgentRelation
     acts: list[Act]
     starts_at: datetime
     ends_at: datetime | None = Field(description="Not by itself where it is null.")

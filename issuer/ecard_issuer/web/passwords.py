@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from ecard_card.card import IdNumber
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.holder_answers import act_answer, password_answer
-from ecard_issuer.pins.secret import Secret
+from ecard_issuer.pins.secret import Secret, SecretEvent
 from ecard_issuer.web.secret_models import (
     ActAnswer,
     ChangePassword,
@@ -67,6 +67,7 @@ def passwords_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
             event_id=body.event_id,
             card_pin=None if body.card_pin is None else Secret.typed(body.card_pin),
         )
+        _tell(issuer, done)
         return JSONResponse(act_answer(done), 201)
 
     @router.post(
@@ -99,6 +100,7 @@ def passwords_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
             event_id=body.event_id,
             card_pin=None if body.card_pin is None else Secret.typed(body.card_pin),
         )
+        _tell(issuer, done)
         return JSONResponse(act_answer(done))
 
     @router.post(
@@ -130,6 +132,7 @@ def passwords_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
             acting=body.who,
             event_id=body.event_id,
         )
+        _tell(issuer, done)
         return JSONResponse(act_answer(done))
 
     @router.post(
@@ -169,3 +172,8 @@ def passwords_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         return JSONResponse(password_answer(passwords.state(body.ecard_id, issuer.clock())))
 
     return router
+
+
+def _tell(issuer: Issuer, done: SecretEvent) -> None:
+    issuer.links.password_changed(done, issuer.clock())
+    issuer.wake.ring()

@@ -24,6 +24,10 @@ _LINKS: Final = (
     ("v1/catalogue", "what people do on the strength of their card"),
     ("docs", "the API, route by route"),
     ("openapi.json", "the same for machines"),
+    ("problems", "every code of a refusal, and what to do about it"),
+    (".well-known/oauth-authorization-server", "for channel apps: where tokens are"),
+    (".well-known/openid-configuration", "for sites: people log in by scanning"),
+    (".well-known/openid-credential-issuer", "for wallets: what can be fetched"),
     (".well-known/ecard-trust-list", "the signed trust list"),
     (".well-known/jwt-vc-issuer", "the keys, for generic SD-JWT VC clients"),
     ("v1/trust-root", "the trust root, to be compared before it is pinned"),
@@ -161,7 +165,10 @@ def public_router(issuer: Issuer) -> APIRouter:
 
     @router.get("/", include_in_schema=False)
     def front() -> HTMLResponse:
-        return front_page(issuer.settings.issuer_name, f"This is the e-card issuer `{issuer.identity.issuer}`.", _LINKS)
+        about = f"This is the e-card issuer `{issuer.identity.issuer}`."
+        if issuer.test_mode.mode.test:
+            about += " It is a test issuer: the people and cards in it do not exist."
+        return front_page(issuer.settings.issuer_name, about, _LINKS)
 
     return router
 

@@ -47,11 +47,12 @@ _CHANGE: Final = (400, 401, 403, 404, 409, 413, 415, 422, 503)
 _CHECKING: Final = {
     400: "bad_relying_request bad_acting secret_not_six_digits",
     403: "secret_guesses_used_up",
-    404: "relying_service_unknown enrolment_unknown",
+    404: "relying_service_unknown enrolment_unknown login_unknown",
     409: "relying_request_differs",
     422: "relying_service_not_yet relying_service_ended line_not_served business_type_not_permitted"
     " claim_not_permitted card_of_other_authority service_region_differs level_too_low pin_needed"
-    " enrolment_not_proven enrolment_expired unreadable_code unknown_credential bad_signature bad_holder_signature"
+    " enrolment_not_proven enrolment_expired login_too_old unreadable_code unknown_credential bad_signature"
+    " bad_holder_signature"
     " code_expired wrong_audience expired suspended ended assurance_too_low replayed"
     " pin_wrong pin_locked pin_initial card_not_usable"
     " holder_dead mandate_unknown mandate_not_yet mandate_ended mandate_out_of_scope guardian_needed",
@@ -121,7 +122,7 @@ def _registering(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
                 422,
                 503,
                 codes={
-                    400: "bad_relying_service catalogue_line_unknown",
+                    400: "bad_relying_service bad_login_registration catalogue_line_unknown",
                     422: "approval_not_usable approval_too_many_open",
                 },
             ),

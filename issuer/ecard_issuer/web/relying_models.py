@@ -9,6 +9,9 @@ from pydantic import AwareDatetime, BaseModel, Field, StrictBool, StrictInt, Str
 
 from ecard_card.acting import Acting, Ground
 from ecard_card.card import ChipAssurance
+from ecard_issuer.login.assurance import Acr
+from ecard_issuer.login.registration import ClientAuth, LoginRegistration
+from ecard_issuer.login.scopes import LoginScope
 from ecard_issuer.relying.claims import Claim
 from ecard_issuer.relying.rules import Ask
 from ecard_issuer.relying.services import Period, RelyingService
@@ -25,6 +28,40 @@ class Names(Body):
 
     zh: StrictStr = Field(min_length=1, max_length=100, examples=["失业登记"])
     en: StrictStr = Field(min_length=1, max_length=100, examples=["Unemployment registration"])
+
+
+class LoginBody(Body):
+    """A service as a site that people log in to by scanning."""
+
+    redirect_uris: list[StrictStr] = Field(
+        min_length=1,
+        max_length=10,
+        description="Compared character by character; https, all of one host, which people are shown.",
+        examples=[["https://jobs.example/callback"]],
+    )
+    auth: ClientAuth = Field(description="How the site shows at the token endpoint that it is the site.")
+    scopes: list[LoginScope] = Field(min_length=1, max_length=4, description="All that it may ask for; `openid` too.")
+    acr: Acr = Field(Acr.DEVICE, description="The least that a login must prove; see docs/login.md.")
+    keys: list[dict[StrictStr, StrictStr]] = Field(
+        default_factory=list, max_length=4, description="Public JWKs (P-256), for `private_key_jwt`."
+    )
+    secret_sha256: StrictStr | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="For `client_secret_basic`: SHA-256 of a secret of 43 characters or more. `ecard service secret`"
+        " makes one.",
+    )
+
+    def to_registration(self) -> LoginRegistration:
+        """Raises `InvalidInput` `bad_login_registration`."""
+        return LoginRegistration(
+            redirect_uris=tuple(self.redirect_uris),
+            auth=self.auth,
+            scopes=tuple(scope.value for scope in self.scopes),
+            acr=self.acr,
+            keys=tuple(self.keys),
+            secret_sha256=self.secret_sha256,
+        )
 
 
 class ServiceBody(Body):
@@ -51,9 +88,10 @@ class ServiceBody(Body):
         0, ge=0, le=800, description="For how many days after a check it may still ask for that person's bank account."
     )
     period: Period = Field(Period.YEAR, description="How often a qualification is confirmed.")
+    login: LoginBody | None = Field(None, description="For a site that people log in to by scanning.")
 
     def to_service(self, service_id: str) -> RelyingService:
-        """Raises `InvalidInput` `bad_relying_service`, `catalogue_line_unknown`."""
+        """Raises `InvalidInput` `bad_relying_service`, `bad_login_registration`, `catalogue_line_unknown`."""
         ends = self.ends_at
         return RelyingService(
             service_id=service_id,
@@ -71,11 +109,12 @@ class ServiceBody(Body):
             ends_at=None if ends is None else _to_milliseconds(ends),
             standing_days=self.standing_days,
             period=self.period,
+            login=None if self.login is None else self.login.to_registration(),
         )
 
 
 class CheckBody(Body):
-    """What is shown, and what is asked. Exactly one of `code` and `reading_id`."""
+    """What is shown, and what is asked. Exactly one of `code`, `reading_id` and `login_id`."""
 
     request_id: RequestId
     line: Line
@@ -85,6 +124,9 @@ class CheckBody(Body):
         None, max_length=4096, repr=False, description="What the e-card shows: `EC1:…` or `EC0:…`.", examples=["EC0:…"]
     )
     reading_id: Reference | None = Field(None, description="A reading of the chip that proved it.")
+    login_id: Reference | None = Field(
+        None, description="The `jti` of an ID token that this service got for the person within ten minutes."
+    )
     pin: StrictStr | None = Field(
         None, min_length=1, max_length=16, repr=False, description="The card's PIN: six digits, as typed."
     )
@@ -100,6 +142,7 @@ class CheckBody(Body):
             claims=tuple(self.claims),
             code=self.code,
             reading_id=self.reading_id,
+            login_id=self.login_id,
             pin=self.pin,
             acting=acting,
         )
@@ -140,6 +183,7 @@ class ServiceAnswer(BaseModel):
     ends_at: datetime | None
     standing_days: int
     period: str
+    login: dict[str, Any] | None = Field(description="As registered, if it is a site that people log in to.")
 
 
 class ServicesAnswer(BaseModel):
@@ -171,7 +215,7 @@ class PermissionAnswer(BaseModel):
     access_id: str = Field(description="Where this stands on the person's own record.")
     service: str
     subject: str = Field(description="This service's own reference of the person; no other service has it.")
-    way: Literal["code", "chip", "standing"] = Field(description="How the card was shown.")
+    way: Literal["code", "chip", "login", "standing"] = Field(description="How the card was shown.")
     chip_assurance: Assurance | None = Field(description="How well the chip was proven.")
     level: int = Field(description="Issue level of the e-card.")
     status: Literal["valid"] | None = Field(

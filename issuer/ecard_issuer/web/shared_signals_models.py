@@ -142,7 +142,7 @@ class StreamAnswer(BaseModel):
     description: str = ""
 
 
-class StatusAnswer(BaseModel):
+class StreamStatusAnswer(BaseModel):
     """What the stream does."""
 
     stream_id: str

@@ -56,7 +56,7 @@ def judge_confirmation(draft: bytes, rules: Sequence[SigningRules], signatory: S
     require(all(map(_ID.fullmatch, (confirmation_id, subject))), "form", "jti or sub is not 32 hex digits")
     require(all(map(_NAME.fullmatch, (service, benefit))), "form", "aud or benefit is no name")
     require(_PERIOD.fullmatch(period) is not None, "form", "no period of the calendar")
-    require(way in ("code", "chip"), "form", "a way of showing a card that this house does not have")
+    require(way in ("code", "chip", "login"), "form", "a way of showing a card that this house does not have")
     require(assurance in {level.label for level in ChipAssurance}, "form", "an unknown chip assurance")
     meant = {
         "iss": issuer,

@@ -19,6 +19,7 @@ from ecard_keys.desk.credentials import judge_credentials
 from ecard_keys.desk.drafts import Signatory, SigningRules, refused
 from ecard_keys.desk.events import judge_event
 from ecard_keys.desk.journal import Journal, Outcome
+from ecard_keys.desk.logins import judge_login_request, judge_login_token
 from ecard_keys.desk.partner_events import judge_partner_event
 from ecard_keys.desk.quotas import REFUSED, Quotas, documents
 from ecard_keys.desk.status_deltas import judge_status_delta
@@ -35,8 +36,8 @@ EMBEDDED_CALLER: Final = "issuer"
 
 
 class SigningProfile(StrEnum):
-    """What kind of document is to be signed. Lists and deltas of statuses share their keys, and so do confirmations and
-    news for partners."""
+    """What kind of document is to be signed. Lists and deltas of statuses share their keys, and so do confirmations,
+    news for partners and the documents of logins."""
 
     CREDENTIAL = "credential"
     STATUS_LIST = "status-list"
@@ -44,6 +45,8 @@ class SigningProfile(StrEnum):
     EVENT = "event"
     CONFIRMATION = "confirmation"
     PARTNER_EVENT = "partner-event"
+    LOGIN_TOKEN = "login-token"  # noqa: S105 - the name of a profile
+    LOGIN_REQUEST = "login-request"
 
 
 #: The purpose that a key must have been made for.
@@ -54,6 +57,8 @@ PURPOSE_OF: Final = {
     SigningProfile.EVENT: KeyPurpose.EVENT,
     SigningProfile.CONFIRMATION: KeyPurpose.STATEMENT,
     SigningProfile.PARTNER_EVENT: KeyPurpose.STATEMENT,
+    SigningProfile.LOGIN_TOKEN: KeyPurpose.STATEMENT,
+    SigningProfile.LOGIN_REQUEST: KeyPurpose.STATEMENT,
 }
 
 
@@ -155,6 +160,12 @@ class LocalDesk:
             case SigningProfile.PARTNER_EVENT:
                 for draft in drafts:
                     judge_partner_event(draft, self._issuers, signatory, now)
+            case SigningProfile.LOGIN_TOKEN:
+                for draft in drafts:
+                    judge_login_token(draft, self._issuers, signatory, now)
+            case SigningProfile.LOGIN_REQUEST:
+                for draft in drafts:
+                    judge_login_request(draft, self._issuers, signatory, now)
 
     def _key(self, key_id: str) -> HeldKey:
         """What the home says of the key. Purpose and algorithm are for life, so it is asked once."""

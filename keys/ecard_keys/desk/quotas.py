@@ -34,6 +34,8 @@ DEFAULTS: Final[Mapping[str, int]] = {
     "event": 10_000_000,
     "confirmation": 2_000_000,
     "partner-event": 10_000_000,
+    "login-token": 2_000_000,
+    "login-request": 2_000_000,
     CREATE: 60,
     REFUSED: 10_000,
 }

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ecard_sdk.client import ECardClient
-from ecard_sdk.errors import ServiceError
+from ecard_sdk.authority import AuthorityClient
+from ecard_sdk.errors import ECardError
 from tests.issuer.cli.test_serve import environment, serving
 
 READING = (
@@ -73,20 +73,20 @@ def test_a_second_verifier_on_a_directory_is_refused_and_callers_come_and_go_bes
         running.ready()
         refused(ecard("serve", *arguments, "--port", "0"), "data_dir_in_use", 3)
         made = json.loads(ecard("caller", "add", "gate 2", *data, "--json").stdout)
-        with ECardClient(running.base, made["token"]) as client:
+        with AuthorityClient(running.base, made["token"]) as client:
             assert client.verify("x").outcome == "invalid"
             listed = ecard("caller", "list", *data)
             assert listed.stdout == "first counter  counter\ngate 2  counter\n"
             assert ecard("caller", "revoke", "gate 2", *data).returncode == 0
-            with pytest.raises(ServiceError) as gone:
+            with pytest.raises(ECardError) as gone:
                 client.verify("x")
         assert gone.value.code == "not_authenticated"
-        with ECardClient(running.base, running.token("Counter")) as client:
+        with AuthorityClient(running.base, running.token("Counter")) as client:
             assert client.verify("x").outcome == "invalid"
         refused(ecard("caller", "revoke", "gate 2", *data), "operator_unknown", 5)
         refused(ecard("caller", "add", " x", *data), "bad_operator_name", 2)
         (tmp_path / "verifier" / "tokens.json").write_text("{")
-        with ECardClient(running.base, made["token"]) as client, pytest.raises(ServiceError) as broken:
+        with AuthorityClient(running.base, made["token"]) as client, pytest.raises(ECardError) as broken:
             client.verify("x")
         assert broken.value.code == "bad_tokens"
 

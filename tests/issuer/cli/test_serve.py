@@ -27,7 +27,7 @@ from ecard_issuer.chip.in_process import InProcessReader
 from ecard_issuer.chip.prove import prove_chip
 from ecard_issuer.chip.read import read_chip
 from ecard_issuer.chip.simulator import ChipAuthority, piv_style, synthetic
-from ecard_sdk.client import ECardClient
+from ecard_sdk.authority import AuthorityClient
 from ecard_sdk.device import DeviceKey
 
 MAIN = (
@@ -118,7 +118,7 @@ def test_the_story_over_real_processes(tmp_path: Path, authority: ChipAuthority)
     with serving(data, **settings) as running:
         running.ready()
         base = running.base
-        client = ECardClient(base, running.token("Operator"))
+        client = AuthorityClient(base, running.token("Operator"))
         device, card = DeviceKey.generate(), synthetic(7)
         registered = client.register_card(
             identification_code=card.identification_code,
@@ -192,7 +192,7 @@ def test_the_story_over_real_processes(tmp_path: Path, authority: ChipAuthority)
         offline, "verifier", "--offline", str(tmp_path / "bundle.json"), "--data-dir", str(offline)
     ) as running:
         running.ready()
-        with ECardClient(running.base, running.token("Counter")) as counter:
+        with AuthorityClient(running.base, running.token("Counter")) as counter:
             code = device.offline_code(issued.cwt, datetime.now(UTC))
             assert counter.verify(code).outcome == "valid"
             assert counter.verify(code).reason == "replayed"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
 from ecard_card import messages
+from ecard_sdk.cli import main
 from tests.issuer.cli.test_approval import Admins
+from tests.test_documents import ROOT
 
 BODY = {
     "names": {"zh": "失业登记", "en": "Unemployment registration"},
@@ -55,3 +58,22 @@ def test_what_makes_no_sense_is_refused(admins: Admins, tmp_path: Path) -> None:
     assert admins.talk("anna", "service", "add", "odd", str(tmp_path / "none.json"))[0] == 2
     assert admins.talk("anna", "service", "show", "odd")[0] == 5
     assert admins.talk("nobody", "service", "end", "odd")[0] in (1, 5)
+
+
+def test_a_site_is_registered_as_the_guide_says_with_a_secret_that_was_made_for_it(
+    admins: Admins, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["service", "secret", "--json"]) == 0
+    secret = json.loads(capsys.readouterr().out)
+    assert len(secret["client_secret"]) == 43
+    assert hashlib.sha256(secret["client_secret"].encode()).hexdigest() == secret["secret_sha256"]
+    guide = (ROOT / "docs/login.md").read_text(encoding="utf-8")
+    example = guide.partition("```json")[2].partition("```")[0].replace("<from ecard service secret>", "{hash}")
+    file = tmp_path / "jobs.json"
+    file.write_text(example.replace("{hash}", secret["secret_sha256"]), encoding="utf-8")
+    assert admins.talk("anna", "service", "add", "jobs", str(file))[0] == 4
+    (request,) = json.loads(admins.talk("ben", "approval", "list", "--json")[1])["approvals"]
+    assert request["facts"]["after"]["login"]["redirect_uris"] == ["https://jobs.example/callback"]
+    assert secret["client_secret"] not in json.dumps(request)
+    assert admins.talk("ben", "approval", "approve", request["id"])[0] == 0
+    assert admins.talk("anna", "service", "add", "jobs", str(file))[0] == 0

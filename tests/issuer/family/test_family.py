@@ -12,7 +12,7 @@ from ecard_card.errors import CheckFailed, Conflict, EcardError, InvalidInput, N
 from ecard_card.region_policy import FamilyRules, RegionPolicy
 from ecard_card.status import CardChange
 from ecard_issuer.family.family import Consent, Family
-from ecard_issuer.family.link import LinkEnd, LinkRow, Proof, Relation, Side
+from ecard_issuer.family.link import FamilyEnd, LinkRow, Proof, Relation, Side
 from ecard_issuer.holder_services import HolderServices, holder_services
 from ecard_verifier.callers import Caller
 from tests.contracts.register_world import refused
@@ -135,7 +135,7 @@ def test_a_child_is_shown_by_consent_of_the_guardian_until_it_comes_of_age(servi
     assert home.may_show(viewer, child, birthday - timedelta(seconds=1)) == link
     with refused(NotAllowed, "family_not_permitted"):
         home.may_show(viewer, child, birthday)
-    assert [state.over for state in home.family.of(child.id_number, birthday)] == [LinkEnd.OF_AGE]
+    assert [state.over for state in home.family.of(child.id_number, birthday)] == [FamilyEnd.OF_AGE]
     own_consent = home.link(viewer, child, now=birthday)
     assert (own_consent.ends_at, own_consent.place) == (None, link.place)
     assert home.may_show(viewer, child, birthday) == own_consent
@@ -147,7 +147,7 @@ def test_a_consent_of_ones_own_takes_the_place_of_a_guardians(service: Service, 
     second = home.link(viewer, adult)
     assert (second.place, second.proof) == (first.place, Proof.IN_PERSON)
     ended = {state.link.link_id: state.over for state in home.family.of(viewer.id_number, home.now)}
-    assert ended == {first.link_id: LinkEnd.RENEWED, second.link_id: None}
+    assert ended == {first.link_id: FamilyEnd.RENEWED, second.link_id: None}
 
 
 def test_a_guardianship_that_ends_takes_the_link_with_it(service: Service, home: Household) -> None:
@@ -166,8 +166,8 @@ def test_either_side_ends_it_at_once(service: Service, home: Household) -> None:
     first, second = home.link(viewer, mother), home.link(viewer, father)
     with refused(NotFound, "family_link_unknown"):
         home.family.end(father.id_number, first.link_id, home.now)
-    assert home.family.end(mother.id_number, first.link_id, home.now).over is LinkEnd.RELATIVE
-    assert home.family.end(viewer.id_number, first.link_id, home.now).over is LinkEnd.RELATIVE  # as it was
+    assert home.family.end(mother.id_number, first.link_id, home.now).over is FamilyEnd.RELATIVE
+    assert home.family.end(viewer.id_number, first.link_id, home.now).over is FamilyEnd.RELATIVE  # as it was
     assert home.family.end(viewer.id_number, second.link_id, home.now).side is Side.VIEWER
     for relative in (mother, father):
         with refused(NotAllowed, "family_not_permitted"):
@@ -188,7 +188,7 @@ def test_no_more_relatives_than_the_region_permits_and_places_come_free_by_thems
     change(service, relatives[1], CardChange.CANCEL)  # and nobody ends the link
     assert home.link(viewer, fourth).place == 1
     over = {state.link.relative_ref: state.over for state in home.family.of(viewer.id_number, home.now)}
-    assert over[home.ref(relatives[1])] is LinkEnd.ECARD_ENDED
+    assert over[home.ref(relatives[1])] is FamilyEnd.ECARD_ENDED
 
 
 def test_a_term_is_kept(service: Service, home: Household) -> None:
@@ -197,7 +197,7 @@ def test_a_term_is_kept(service: Service, home: Household) -> None:
     home.may_show(viewer, mother, until - timedelta(seconds=1))
     with refused(NotAllowed, "family_not_permitted"):
         home.may_show(viewer, mother, until)
-    assert [state.over for state in home.family.of(mother.id_number, until)] == [LinkEnd.TERM]
+    assert [state.over for state in home.family.of(mother.id_number, until)] == [FamilyEnd.TERM]
 
 
 def test_a_lost_card_is_not_shown_and_a_new_one_is(service: Service, home: Household) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ecard_card.acting import IN_PERSON
+from ecard_card.card import HolderProof
 from ecard_card.errors import NotFound, RuleViolation
 from ecard_issuer.accounts.sql import SqlAccounts
 from ecard_issuer.accounts.values import AccountRow
@@ -18,8 +19,12 @@ from ecard_issuer.applying.desk import copy_context, details_context, note_conte
 from ecard_issuer.applying.sql import SqlApplications
 from ecard_issuer.applying.values import AccessRow as Look
 from ecard_issuer.applying.values import ApplicationState, CopyRow, DocumentCopy, StepRow
-from ecard_issuer.family.link import LinkEnd, LinkRow, Proof, Relation, Side
+from ecard_issuer.family.link import FamilyEnd, LinkRow, Proof, Relation, Side
 from ecard_issuer.family.sql import SqlLinks
+from ecard_issuer.links.sql import SqlLinks as ChannelLinks
+from ecard_issuer.links.sql_claims import SqlClaims
+from ecard_issuer.links.values import ClaimRow, IdentificationRow, Link, LinkRight
+from ecard_issuer.links.values import LinkEnd as ChannelEnd
 from ecard_issuer.mandates.desk import proof_context
 from ecard_issuer.mandates.sql import SqlMandates
 from ecard_issuer.mandates.values import MandateDocumentRow
@@ -103,6 +108,18 @@ def fill(lives: Lives) -> list[tuple[str, bytes]]:
         )
         links.add_showing(links.add(link, 8), f"s-{shown}", "app", now)
 
+    channels, claims = ChannelLinks(engine), SqlClaims(engine)
+    for app, end in (("ek_live_bank", None), ("ek_live_town", ChannelEnd.RELEASED)):
+        claimed = Link(ecard_id, f"l-{app}", app, ref, HolderProof.CHIP, None, None, "c", "canary-claim", now)
+        channels.add_link(claimed)
+        key = seal.seal(b"canary key", f"link-key/{app}")
+        channels.add_right(LinkRight(claimed.link_id, f"e-{app}", ecard_id, ref, b"thumb", now, key), claimed)
+        if end is not None:
+            channels.end_link(claimed, end, now)
+    claims.add_identification(IdentificationRow("canary-identification", "ek_live_bank", ref, now, now))
+    asked = ClaimRow("canary-claim", "ek_live_bank", ref, card_ref, "l", "e", "n", "c", HolderProof.PIN, None, now, now)
+    claims.add_claim(asked)
+
     relying = SqlRelying(engine)
     access = AccessRow(ref, "a-1", "hash", seal.seal(b'{"service": "canary", "line": 82}', f"access/{ref}/a-1"), now)
     relying.admit(access, Used("code", now), SubjectRow("subject", "clinic", ref, now + DAY))
@@ -157,6 +174,7 @@ SHOWN = {
     "bank_accounts",
     "card_business",
     "card_events_not_taken",
+    "links",
 }
 
 
@@ -178,6 +196,7 @@ def test_all_of_it_is_shown_and_none_of_it_opens_after_an_erasure(lives: Lives) 
         "confirmation",
         "bank_account",
         "card_case",
+        "channel_link_right",
     }
     before = dump_of(lives.engine)
     assert all(b"canary-" + name in before for name in (b"application", b"given", b"held", b"hash", b"account"))
@@ -200,7 +219,7 @@ def test_all_of_it_is_shown_and_none_of_it_opens_after_an_erasure(lives: Lives) 
     # The relative keeps their own record: two ended links, when they were shown, and the mandate they gave.
     links = SqlLinks(lives.engine)
     ends = {side: [link.end for link in links.of(other.holder_ref, side)] for side in Side}
-    assert ends == {Side.VIEWER: [LinkEnd.ECARD_ENDED], Side.RELATIVE: [LinkEnd.VIEWER]}
+    assert ends == {Side.VIEWER: [FamilyEnd.ECARD_ENDED], Side.RELATIVE: [FamilyEnd.VIEWER]}
     theirs = issuer.privacy.exporting.export("x-3", lives.id_number(3), IN_PERSON, "desk", now)
     assert "'reference': 'canary'" in str(theirs)
     assert len(links.showings(other.holder_ref)) == 2
@@ -266,6 +285,7 @@ def test_every_room_forgets_by_the_policy(local: Lives) -> None:
         "accesses": 1,
         "secret_events": 2,
         "family_showings": 4,
+        "channel_links": 1,
         "exports": 0,
     }
     foreseen = job.preview(local.service.clock())

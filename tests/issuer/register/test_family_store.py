@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from ecard_card.errors import Conflict, RuleViolation
-from ecard_issuer.family.link import LinkEnd, LinkRow, Proof, Relation, Side
+from ecard_issuer.family.link import FamilyEnd, LinkRow, Proof, Relation, Side
 from ecard_issuer.family.sql import SqlLinks
 from ecard_issuer.levels.opening import Closing
 from ecard_issuer.levels.sql import SqlOpenings
@@ -57,9 +57,9 @@ def test_a_link_is_found_from_both_sides_until_it_ends_and_after(links: SqlLinks
     assert links.find(viewer, first.link_id) == links.between(viewer, first.relative_ref) == first
     assert links.add(first, 8) == first  # the same again
     assert links.live(viewer) == tuple(stored)
-    ended = links.end(first, LinkEnd.RELATIVE, LATER)
-    assert (ended.ended_at, ended.end) == (LATER, LinkEnd.RELATIVE)
-    assert links.end(first, LinkEnd.VIEWER, LATER + timedelta(days=1)) == ended
+    ended = links.end(first, FamilyEnd.RELATIVE, LATER)
+    assert (ended.ended_at, ended.end) == (LATER, FamilyEnd.RELATIVE)
+    assert links.end(first, FamilyEnd.VIEWER, LATER + timedelta(days=1)) == ended
     assert links.between(viewer, first.relative_ref) is None
     assert links.of(first.relative_ref, Side.RELATIVE) == (ended,)
     assert len(links.of(viewer, Side.VIEWER)) == 3

@@ -1,4 +1,6 @@
-"""Who may call which route: one row per route, and a route without a row fails."""
+"""Who may call which route, written down by hand: one row per route, and a route without a row fails.
+
+`test_matrix.py` calls every route as everybody."""
 
 from __future__ import annotations
 
@@ -12,9 +14,12 @@ from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from ecard_card import messages
+from ecard_issuer.channels.scopes import Scope
 from ecard_issuer.web.embedded import embed
+from ecard_issuer.web.login_pages import SCRIPT, STYLE, asset_name
 from ecard_verifier.callers import Role
-from tests.issuer.service import START, Service, open_service
+from tests.issuer.channel_kit import AdmittedChannel, admit
+from tests.issuer.service import Service, open_service
 
 OPERATOR = frozenset({Role.OPERATOR})
 SERVING = OPERATOR | {Role.DESK, Role.HOTLINE, Role.CHANNEL}
@@ -27,6 +32,22 @@ NEAR = frozenset({Role.OPERATOR, Role.DESK, Role.CHANNEL})
 PAYING = frozenset({Role.OPERATOR, Role.CHANNEL, Role.INSTITUTION})
 RELYING = frozenset({Role.OPERATOR, Role.RELYING})
 PARTNER = frozenset({Role.OPERATOR, Role.PARTNER})
+#: The OpenID provider's, for browsers and for libraries that read its own metadata: they stand in no description.
+LOGIN_ROUTES = (
+    ("GET", "/.well-known/openid-configuration"),
+    ("GET", "/login/authorize"),
+    ("POST", "/login/authorize"),
+    ("GET", "/login/wait/{transaction_id}"),
+    ("GET", "/login/wait/{transaction_id}/state"),
+    ("POST", "/login/wait/{transaction_id}/cancel"),
+    ("GET", "/login/jwks"),
+    ("POST", "/login/token"),
+    ("GET", "/login/userinfo"),
+    ("POST", "/login/userinfo"),
+    ("GET", f"/login/{asset_name(STYLE)}"),
+    ("GET", f"/login/{asset_name(SCRIPT)}"),
+    ("GET", "/l/{token}"),
+)
 #: Route → the roles that may call it; None: anybody.
 ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/cards"): OPERATOR,
@@ -72,6 +93,23 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/enrolments/{enrolment_id}/evidence"): OPERATOR,
     ("POST", "/v1/enrolments/{enrolment_id}/credentials"): OPERATOR,
     ("POST", "/v1/credentials/{credential_id}/successor"): OPERATOR,
+    ("POST", "/v1/enrolments/{enrolment_id}/offers"): DESK,
+    ("GET", "/v1/wallets"): OPERATOR,
+    ("PUT", "/v1/wallets/{client_id}"): OPERATOR,
+    ("POST", "/v1/wallets/{client_id}/end"): OPERATOR,
+    ("GET", "/v1/wallet-reviews"): DESK,
+    ("POST", "/v1/wallet-reviews/{review_id}/approve"): DESK,
+    ("POST", "/v1/wallet-reviews/{review_id}/refuse"): DESK,
+    ("GET", "/wallets/offers/{reference}"): None,
+    **{("POST", f"/wallets/{name}"): None for name in ("par", "token", "nonce", "credential", "deferred")},
+    ("POST", "/wallets/notification"): None,
+    ("GET", "/wallets/authorize"): None,
+    ("POST", "/wallets/authorize"): None,
+    ("GET", "/.well-known/openid-credential-issuer"): None,
+    ("GET", "/.well-known/oauth-authorization-server/wallets"): None,
+    ("GET", "/wallets/.well-known/oauth-authorization-server"): None,
+    ("GET", "/vct/social-security-card/1"): None,
+    ("GET", "/vct/ecard/1"): None,
     ("GET", "/v1/keys"): OPERATOR,
     ("POST", "/v1/keys"): OPERATOR,
     ("POST", "/v1/keys/{kid}/promote"): OPERATOR,
@@ -106,6 +144,12 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/family/find"): NEAR,
     ("POST", "/v1/family/{link_id}/end"): NEAR,
     ("POST", "/v1/family/{link_id}/shown"): NEAR,
+    ("POST", "/v1/holders/links"): DESK,
+    ("POST", "/v1/holders/links/release"): DESK,
+    ("GET", "/v1/identity-providers"): OPERATOR,
+    ("PUT", "/v1/identity-providers"): OPERATOR,
+    ("POST", "/v1/identity-providers/remove"): OPERATOR,
+    ("GET", "/.well-known/ecard-encryption-keys"): None,
     ("POST", "/v1/holders/cards"): frozenset({Role.OPERATOR, Role.DESK, Role.HOTLINE}),
     ("GET", "/v1/catalogue"): None,
     ("GET", "/v1/relying"): OPERATOR,
@@ -133,6 +177,7 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("GET", "/v1/programme"): None,
     ("PUT", "/v1/programme/channels/{channel}"): OPERATOR,
     ("GET", "/programme"): None,
+    **dict.fromkeys(LOGIN_ROUTES),
     ("POST", "/v1/card-events"): frozenset({Role.OPERATOR, Role.SOURCE}),
     ("GET", "/v1/card-sources"): OPERATOR,
     ("PUT", "/v1/card-sources/{name}"): OPERATOR,
@@ -170,9 +215,22 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("PUT", "/v1/partner-streams/{stream_id}/regions"): OPERATOR,
     ("POST", "/v1/partner-streams/{stream_id}/cards"): OPERATOR,
     ("POST", "/v1/partner-streams/{stream_id}/catch-up"): OPERATOR,
+    ("POST", "/oauth/token"): None,
+    ("GET", "/.well-known/oauth-authorization-server"): None,
+    ("POST", "/v1/channel-applications"): AT_DESK,
+    ("GET", "/v1/channels"): OPERATOR,
+    ("GET", "/v1/channels/{app_id}"): OPERATOR,
+    ("GET", "/v1/channels/{app_id}/record"): OPERATOR,
+    ("PUT", "/v1/channels/{app_id}"): OPERATOR,
+    **{("POST", f"/v1/channels/{{app_id}}/{verb}"): OPERATOR for verb in ("approve", "refuse", "suspend", "resume")},
+    ("POST", "/v1/numbers/find"): frozenset({Role.OPERATOR, Role.VERIFIER}),
     ("POST", "/v1/verifications"): frozenset({Role.OPERATOR, Role.COUNTER}),
     ("GET", "/v1/bundle"): None,
     ("GET", "/v1/trust-root"): None,
+    ("POST", "/v1/sessions"): None,
+    ("GET", "/ecard-code.js"): None,
+    ("GET", "/h5/card"): None,
+    ("GET", "/ecard-code.mjs"): None,
     ("GET", "/status-lists/{list_id}"): None,
     ("GET", "/status-lists"): None,
     ("GET", "/v1/status-deltas"): None,
@@ -189,6 +247,53 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("GET", "/"): None,
     ("GET", "/docs"): None,
     ("GET", "/openapi.json"): None,
+    ("GET", "/problems"): None,
+    ("GET", "/problems/{code}"): None,
+}
+#: Routes of channels → the scopes that a token needs, and whether the request is signed too.
+CHANNEL_ROWS: dict[tuple[str, str], tuple[frozenset[Scope], bool]] = {
+    ("GET", "/v1/channel"): (frozenset(), False),
+    **{
+        row: (frozenset({Scope.READ}), False)
+        for row in (
+            ("GET", "/v1/events"),
+            ("POST", "/v1/events/{event_id}/resend"),
+            ("GET", "/v1/events/webhooks"),
+            ("POST", "/v1/events/webhooks/{webhook_id}/secret"),
+            ("DELETE", "/v1/events/webhooks/{webhook_id}/secret"),
+            ("GET", "/v1/events/webhooks/{webhook_id}/deliveries"),
+            ("POST", "/v1/events/webhooks/{webhook_id}/enable"),
+            ("POST", "/v1/events/webhooks/{webhook_id}/verify"),
+        )
+    },
+    ("POST", "/v1/identifications"): (frozenset({Scope.CLAIM}), False),
+    ("POST", "/v1/claims"): (frozenset({Scope.CLAIM}), False),
+    ("POST", "/v1/claims/{claim_id}/evidence"): (frozenset({Scope.CLAIM}), True),
+    ("GET", "/v1/links"): (frozenset({Scope.READ}), False),
+    ("GET", "/v1/links/{link_id}"): (frozenset({Scope.READ}), False),
+    ("POST", "/v1/links/{link_id}/release"): (frozenset({Scope.CLAIM}), True),
+    ("POST", "/v1/links/{link_id}/password"): (frozenset({Scope.CLAIM}), True),
+    ("POST", "/v1/links/{link_id}/payment"): (frozenset({Scope.CLAIM}), True),
+    ("POST", "/v1/links/{link_id}/payment/close"): (frozenset({Scope.CLAIM}), True),
+    ("POST", "/v1/links/{link_id}/codes"): (frozenset({Scope.SHOW}), False),
+    ("POST", "/v1/links/{link_id}/credentials"): (frozenset({Scope.SHOW}), False),
+    ("POST", "/v1/links/{link_id}/credentials/{credential_id}/successor"): (frozenset({Scope.SHOW}), False),
+    ("POST", "/v1/links/{link_id}/losses"): (frozenset({Scope.LOSS}), True),
+    ("POST", "/v1/links/{link_id}/losses/release"): (frozenset({Scope.LOSS}), True),
+    ("GET", "/v1/links/{link_id}/relatives"): (frozenset({Scope.FAMILY}), False),
+    ("POST", "/v1/links/{link_id}/relatives/{relative_id}/codes"): (frozenset({Scope.FAMILY}), False),
+    ("POST", "/v1/links/{link_id}/tickets"): (frozenset({Scope.SHOW}), False),
+    ("POST", "/v1/links/{link_id}/offers"): (frozenset({Scope.OFFER}), False),
+    ("POST", "/v1/login-requests/scan"): (frozenset({Scope.LOGIN}), False),
+    ("POST", "/v1/login-requests/{request_id}/confirm"): (frozenset({Scope.LOGIN}), True),
+    ("POST", "/v1/login-requests/{request_id}/deny"): (frozenset({Scope.LOGIN}), False),
+}
+#: Routes that the token of one page's session opens, and nothing else.
+SESSION_ROWS = {
+    ("POST", "/v1/sessions/{session_id}/device"),
+    ("POST", "/v1/sessions/{session_id}/codes"),
+    ("POST", "/v1/sessions/{session_id}/numbers"),
+    ("GET", "/v1/sessions/{session_id}/state"),
 }
 #: What stands in a path where a route has a name: nothing that exists.
 NAMED = {
@@ -197,11 +302,15 @@ NAMED = {
     "application_id": "ac" * 16,
     "mandate_id": "ad" * 16,
     "batch_id": "none",
+    "transaction_id": "ae" * 16,
+    "token": "a" * 22,
     "enrolment_id": "cd" * 16,
     "credential_id": "ce" * 16,
     "request_id": "ef" * 8,
     "kid": "00000000",
     "link_id": "ab" * 16,
+    "claim_id": "ac" * 16,
+    "relative_id": "ad" * 16,
     "purpose": "event",
     "name": "nobody",
     "exception_ref": "ab" * 16,
@@ -209,6 +318,8 @@ NAMED = {
     "list_id": "0",
     "number": "9",
     "stream_id": "5a" * 16,
+    "webhook_id": "5b" * 16,
+    "event_id": "5c" * 16,
     "version": "2",
     "region": "410100",
     "service_id": "nobody",
@@ -216,7 +327,15 @@ NAMED = {
     "bank_code": "NOBANK",
     "channel": "nowhere",
     "point_id": "nowhere",
+    "code": "not_found",
+    "app_id": "ek_live_" + "a" * 24,
+    "session_id": "5e" * 16,
+    "client_id": "nobody",
+    "review_id": "ab" * 16,
+    "reference": "nothing",
 }
+_POINT = {"kty": "EC", "crv": "P-256", "x": "A" * 43, "y": "A" * 43}
+CHANNELS = [(method, path, *needed) for (method, path), needed in CHANNEL_ROWS.items()]
 CLOSED = [(method, path, roles) for (method, path), roles in ROWS.items() if roles is not None]
 
 
@@ -249,10 +368,17 @@ def routes_of(app: FastAPI) -> set[tuple[str, str]]:
     return described | routed
 
 
+def hidden_routes() -> set[tuple[str, str]]:
+    """Pages for people, which the description leaves out."""
+    pages = {("GET", path) for path in ("/", "/docs", "/problems", "/problems/{code}", "/programme")}
+    return pages | set(LOGIN_ROUTES)
+
+
 def test_every_route_has_a_row(app: FastAPI) -> None:
-    assert routes_of(app) | {("GET", "/"), ("GET", "/programme"), ("GET", "/docs"), ("GET", "/openapi.json")} == set(
-        ROWS
-    )
+    described = ROWS.keys() | CHANNEL_ROWS.keys() | SESSION_ROWS
+    assert routes_of(app) | hidden_routes() | {("GET", "/openapi.json")} == described
+    assert not ROWS.keys() & CHANNEL_ROWS.keys()
+    assert not SESSION_ROWS & (ROWS.keys() | CHANNEL_ROWS.keys())
 
 
 def call(client: TestClient, method: str, path: str, token: str | None) -> tuple[int, dict[str, str]]:
@@ -263,7 +389,7 @@ def call(client: TestClient, method: str, path: str, token: str | None) -> tuple
 
 
 @pytest.mark.parametrize(("method", "path", "roles"), CLOSED)
-def test_a_closed_route_lets_its_roles_in_and_nobody_else(
+def test_a_closed_route_takes_a_token_in_one_form_only(
     service: Service, anybody: TestClient, method: str, path: str, roles: frozenset[Role]
 ) -> None:
     unknown = "ecop_" + secrets.token_urlsafe(32)
@@ -280,26 +406,68 @@ def test_a_closed_route_lets_its_roles_in_and_nobody_else(
         assert response.status_code == 401, token
         assert response.headers["www-authenticate"] == "Bearer"
         assert response.json()["code"] == "not_authenticated"
-    for role in Role:
-        status, _ = call(anybody, method, path, f"Bearer {service.token(role)}")
-        assert (status == 403) is (role not in roles)
-        assert status != 401
-        assert status < 500
 
 
-@pytest.mark.parametrize(("method", "path", "roles"), CLOSED)
-def test_a_revoked_token_opens_nothing(
-    service: Service, anybody: TestClient, method: str, path: str, roles: frozenset[Role]
+@pytest.fixture(scope="module")
+def channel(service: Service, app: FastAPI) -> Iterator[AdmittedChannel]:
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield admit(service, client=client)
+
+
+@pytest.mark.parametrize(("method", "path", "scopes", "signed"), CHANNELS)
+def test_a_channels_route_lets_in_who_has_its_scopes_and_proves_it(
+    service: Service, channel: AdmittedChannel, method: str, path: str, scopes: frozenset[Scope], signed: bool
 ) -> None:
-    made = service.issuer.operators.add("gone", Role.OPERATOR, START)
-    assert service.issuer.operators.revoke("gone", START) == 1
-    assert call(anybody, method, path, f"Bearer {made.token}")[0] == 401
+    filled = path.format(**NAMED)
+    content = b"{}" if method == "POST" else b""
+
+    def ask(**headers: str) -> tuple[int, str]:
+        answer = channel.client.request(method, filled, content=content, headers=headers)
+        kind = answer.headers.get("content-type", "")
+        return answer.status_code, answer.json()["code"] if "problem" in kind else ""
+
+    def call_with(token: str, *, sign: bool = True) -> tuple[int, str]:
+        idempotent = {"Idempotency_Key": secrets.token_hex(16)} if method == "POST" else {}
+        return ask(**channel.headers(method, filled, content, token=token, sign=sign, more=idempotent))
+
+    plain = {"Content-Type": "application/json"} if content else {}
+    assert ask(**plain) == (401, "not_authenticated")
+    for role in Role:  # no static token opens a channel's route, an operator's neither
+        assert ask(**plain, Authorization=f"Bearer {service.token(role)}") == (401, "access_token_wrong")
+    whole = channel.token()
+    assert ask(**plain, Authorization=f"DPoP {whole}")[0] == 401  # a stolen token, without its key
+    assert ask(**plain, Authorization=f"Bearer {whole}")[0] == 401
+    for scope in scopes:
+        others = " ".join(sorted(set(Scope) - {scope}))
+        assert call_with(channel.token(others)) == (403, "scope_missing")
+    if signed:
+        assert call_with(whole, sign=False) == (401, "http_signature_missing")
+    status, _ = call_with(whole)
+    assert status not in (401, 403)
+    assert status < 500
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(SESSION_ROWS))
+def test_a_sessions_route_lets_in_its_own_page_and_nobody_else(
+    service: Service, channel: AdmittedChannel, method: str, path: str
+) -> None:
+    filled = path.format(**NAMED)
+    body = (
+        {"count": 1} if path.endswith("codes") else {"device_key": _POINT, "proof": "x"} if method == "POST" else None
+    )
+    tokens = [None, "", *(service.token(role) for role in Role), channel.token(), "es_" + "A" * 43]
+    for token in tokens:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        answer = channel.client.request(method, filled, headers=headers, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (401, "session_unknown"), token
 
 
 @pytest.mark.parametrize("path", [path for (_, path), roles in ROWS.items() if roles is None])
 def test_an_open_route_needs_no_token_and_sends_safe_headers(anybody: TestClient, path: str) -> None:
     status, headers = call(anybody, "GET", path, None)
-    assert status in (200, 404, 503)
+    # Not what a site or a wallet asks, or without the token that the route itself gave.
+    expected = (400, 401) if path.startswith(("/login/", "/wallets/")) else ()
+    assert status in (200, 404, 405, 503, *expected)
     assert headers["x-content-type-options"] == "nosniff"
     assert "default-src 'none'" in headers["content-security-policy"]
 
@@ -311,6 +479,16 @@ def test_the_api_description_says_which_roles_a_route_needs(app: FastAPI) -> Non
         for method, operation in operations.items()
     }
     for route, operation in described.items():
+        if route in CHANNEL_ROWS:
+            scopes, signed = CHANNEL_ROWS[route]
+            bound = [{"channel": sorted(scopes), how: []} for how in ("dpop", "mtls")]
+            assert operation["security"] == bound, route
+            assert operation["x-ecard-scope"] == sorted(scopes), route
+            assert operation.get("x-ecard-signed", False) is signed, route
+            continue
+        if route in SESSION_ROWS:
+            assert operation["security"] == [{"PageSession": []}], route
+            continue
         roles = ROWS[route]
         assert bool(operation.get("security")) == (roles is not None), route
         assert operation.get("x-ecard-role", []) == sorted(role.value for role in roles or ()), route

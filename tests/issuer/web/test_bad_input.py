@@ -89,7 +89,7 @@ def test_ten_megabytes_and_foreign_types_are_refused_at_once(shared: TestClient,
 def test_an_odd_path_gets_a_problem_document(shared: TestClient, path: str) -> None:
     response = shared.get(path)
     assert 400 <= response.status_code < 500
-    assert response.json()["type"].startswith("urn:ecard:error:")
+    assert response.json()["type"] == f"/problems/{response.json()['code']}"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from ecard_card import jose
 from ecard_card.algorithm import Algorithm
 from ecard_card.errors import CheckFailed
 from ecard_card.status import CardChange
-from ecard_issuer.partners.streams import CAEP_CHANGE
+from ecard_issuer.partners.streams import CAEP_CHANGE, MAX_STREAMS
 from ecard_issuer.register import tables
 from ecard_issuer.register.engine import reading
 from ecard_issuer.web.app import create_app
@@ -460,7 +460,7 @@ def test_bad_input_has_a_clear_outcome_in_both_languages(
 
 
 def test_streams_and_verifications_are_bounded(town: Town) -> None:
-    for _ in range(16):
+    for _ in range(MAX_STREAMS):
         stream = town.post("/v1/ssf/streams", {}, status=201)["stream_id"]
     assert town.post("/v1/ssf/streams", {}, status=409)["code"] == "partner_streams_full"
     town.post("/v1/ssf/verify", {"stream_id": stream}, status=204)

@@ -21,6 +21,7 @@ from ecard_verifier.http_feed import HttpFeed
 from ecard_verifier.http_statuses import HttpStatuses
 from ecard_verifier.mirror import Mirror
 from ecard_verifier.mirrors import Mirrors
+from ecard_verifier.numbers import HttpNumbers
 from ecard_verifier.policy import ONLINE_POLICY, Policy
 from ecard_verifier.replay import ReplayGuard
 from ecard_verifier.service import VerificationService, utc_now
@@ -107,7 +108,10 @@ def assemble(
     others = None if fetched is FetchStatuses.NO else HttpStatuses(trust, clock, allowed=fetched)
     all_mirrors = Mirrors(mirrors, others)
     policy = replace(ONLINE_POLICY, minimum_assurance=settings.minimum_assurance)
-    service = VerificationService(trust, all_mirrors, all_mirrors, replay, policy, clock, audience=settings.audience)
+    numbers = HttpNumbers([(issuer.url, issuer.feed_token) for issuer in followed])
+    service = VerificationService(
+        trust, all_mirrors, all_mirrors, replay, policy, clock, audience=settings.audience, numbers=numbers
+    )
     made: list[Verifier] = []
     readiness = readiness_of(trust, all_mirrors, policy, clock)
     app = create_app(service, known, readiness=readiness, lifespan=_lifespan(made))

@@ -12,8 +12,11 @@ from fastapi import FastAPI
 from ecard_verifier.callers import Role
 from ecard_verifier.web.docs import install_docs
 from ecard_verifier.web.middleware import MAX_BODY, NO_PATHS, BodyLimit, Guard
+from ecard_verifier.web.problem_pages import install_problem_pages
 from ecard_verifier.web.problems import MEDIA_TYPE, Problem, install_problems
 
+#: Adds to the OpenAPI document of an application: append it to `app.state.describing`.
+Describe = Callable[[dict[str, Any]], None]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -24,11 +27,12 @@ def new_api(
     max_body: int = MAX_BODY,
     media_types: Collection[str] = ("application/json",),
     larger: Mapping[str, int] = NO_PATHS,
+    forms: Collection[str] = (),
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """An empty application. Give every route an `operation_id`: clients are generated from them.
 
-    `larger` names paths whose bodies may be larger, as `BodyLimit` takes them.
+    `larger` names paths whose bodies may be larger and `forms` those that take forms, as `BodyLimit` has them.
     """
     app = FastAPI(
         title=title,
@@ -40,10 +44,12 @@ def new_api(
         redirect_slashes=False,
         lifespan=lifespan,
     )
+    app.state.describing = list[Describe]()
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     install_problems(app)
     install_docs(app)
-    app.add_middleware(BodyLimit, limit=max_body, media_types=media_types, larger=larger)
+    install_problem_pages(app)
+    app.add_middleware(BodyLimit, limit=max_body, media_types=media_types, larger=larger, forms=forms)
     app.add_middleware(Guard)
     return app
 
@@ -74,12 +80,48 @@ def _described(app: FastAPI) -> dict[str, Any]:
     schemas.setdefault(Problem.__name__, Problem.model_json_schema())
     for path in document.get("paths", {}).values():
         for operation in path.values():
+            for parameter in operation.get("parameters", ()):
+                _say_what_is_needed(parameter)
+            _say_what_any_may_answer(operation)
             for response in operation.get("responses", {}).values():
                 content = response.get("content", {})
                 name = content.get("application/json", {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
                 if response.get("description") == _UNSAID:
                     response["description"] = schemas.get(name, {}).get("description", "The answer")
+    for describe in app.state.describing:
+        describe(document)
     return document
+
+
+def _say_what_any_may_answer(operation: dict[str, Any]) -> None:
+    """The problems that the house itself answers with, where the route has not said more about them."""
+    responses, wanted = operation["responses"], [500, 503]
+    if operation.get("security"):
+        wanted += [401, 403]
+    if operation.get("parameters"):
+        wanted += [422]
+    if "requestBody" in operation:
+        wanted += [400, 408, 413, 415, 422]
+    for status in wanted:
+        say_problem(responses, status)
+
+
+def say_problem(responses: dict[str, Any], status: int) -> None:
+    """Add a problem document of this status to an operation of the OpenAPI document that has none of it."""
+    name = str(status)
+    if name not in responses:
+        responses[name] = {"description": _meaning(status, ""), "content": dict(_PROBLEM)}
+
+
+def _say_what_is_needed(parameter: dict[str, Any]) -> None:
+    """`null` is no value of a parameter: it is there or not. One that the route itself insists on says `x-required`."""
+    schema = parameter["schema"]
+    choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        del schema["anyOf"]
+        schema.update(choices[0])
+    if schema.pop("x-required", False):
+        parameter["required"] = True
 
 
 # A reference, not a model: FastAPI makes a validator for each model of each answer of each route, and never uses it.
@@ -90,19 +132,26 @@ _MEANING = {
     401: "No valid token",
     403: "Not with this role",
     404: "Does not exist, or is not yours to know",
+    408: "The body did not arrive in time",
     409: "Somebody was here first",
     413: "Body too large",
     415: "Not JSON",
     422: "Refused; the code says why",
+    429: "Too many requests",
+    500: "A fault of ours",
     503: "Our fault, try again",
 }
 _CODES = {
     400: "bad_json",
     401: "not_authenticated",
     403: "not_allowed",
+    408: "invalid_request",
     413: "body_too_large",
     415: "unsupported_media_type",
     422: "invalid_request",
+    429: "rate_limited",
+    500: "internal_fault",
+    503: "service_unavailable",
 }
 
 

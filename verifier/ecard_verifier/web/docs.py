@@ -42,7 +42,8 @@ Bearer …`; the role `operator` may do what the other roles may. Bodies are JSO
 members are refused.
 
 Every refusal is a problem document (RFC 9457) with a stable `code`; `title` is for a person, in the language that \
-`Accept-Language` prefers (English, Chinese), `detail` for a developer. What is no JSON is 400 `bad_json`; JSON that \
+`Accept-Language` prefers (English, Chinese), `detail` and `help` for a developer; `/problems/` and the code is a page \
+about it. What is no JSON is 400 `bad_json`; JSON that \
 two readers may read in two ways, or whose members are not those listed here, is 422 `invalid_request`; a body that \
 does not arrive within 20 s is 408. A fault is 500 `internal_fault`: give its `request_id`."""
 _MAX_DEPTH: Final = 4

@@ -29,6 +29,7 @@ _MAX_DRAIN: Final = 16 << 20
 LOGGER: Final = logging.getLogger("ecard.web")
 
 _MAX_DEPTH: Final = 64
+_FORM: Final = "application/x-www-form-urlencoded"
 _CLOSE: Final = {"Connection": "close"}
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _HEADERS: Final = {
@@ -79,7 +80,8 @@ class BodyLimit:
     """Reads a body of at most `limit` bytes, within `patience` seconds, before anything else sees it; else 413 or 408.
 
     `larger` names the paths, as patterns of the whole path, that take more: those of files. Of such bodies `MOST_LARGE`
-    are held at once, and beyond that the answer is 503.
+    are held at once, and beyond that the answer is 503. `forms` names the paths, likewise, whose bodies are HTML forms,
+    as OAuth has them, and nothing else.
 
     415 for a foreign media type, and 422 for JSON that two readers may read in two ways: members named twice, another
     encoding than UTF-8, NaN. What stops the server meanwhile is 503: nothing was done yet.
@@ -92,9 +94,11 @@ class BodyLimit:
         media_types: Collection[str] = ("application/json",),
         patience: float = MAX_WAIT,
         larger: Mapping[str, int] = NO_PATHS,
+        forms: Collection[str] = (),
     ) -> None:
         self._app, self._limit, self._media_types, self._patience = app, limit, media_types, patience
         self._larger = [(re.compile(pattern), most) for pattern, most in larger.items()]
+        self._forms = [re.compile(pattern) for pattern in forms]
         self._large = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,7 +127,7 @@ class BodyLimit:
         self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str], limit: int
     ) -> None:
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type not in self._media_types:
+        if media_type not in self._media_types_of(scope["path"]):
             await problem(scope, 415, "unsupported_media_type")(scope, receive, send)
             return
         try:
@@ -155,6 +159,9 @@ class BodyLimit:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self._app(scope, replay, send)
+
+    def _media_types_of(self, path: str) -> Collection[str]:
+        return (_FORM,) if any(pattern.fullmatch(path) for pattern in self._forms) else self._media_types
 
     def _limit_of(self, path: str) -> int:
         return next((most for pattern, most in self._larger if pattern.fullmatch(path)), self._limit)

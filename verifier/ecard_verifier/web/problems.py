@@ -8,13 +8,15 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from ecard_card import errors, messages
 
 MEDIA_TYPE: Final = "application/problem+json"
+#: Where each code has a page of its own.
+PAGES: Final = "/problems"
 
 #: The HTTP status of each class of error; the code says the rest.
 STATUS: Final[Mapping[type[errors.EcardError], int]] = {
@@ -26,6 +28,7 @@ STATUS: Final[Mapping[type[errors.EcardError], int]] = {
     errors.RuleViolation: 422,
     errors.ChipFault: 422,
     errors.CheckFailed: 422,
+    errors.RateLimited: 429,
     errors.Unavailable: 503,
 }
 _OF_STATUS: Final = {
@@ -38,12 +41,29 @@ _OF_STATUS: Final = {
 
 
 class Problem(BaseModel):
-    """RFC 9457. `code` is stable; `title` is for a person, `detail` for a developer."""
+    """RFC 9457. `code` is stable; `title` is for a person, `detail` and `help` for a developer."""
 
-    type: str = Field(description="`urn:ecard:error:` and the code.")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": f"{PAGES}/card_unknown",
+                    "title": messages.text("card_unknown"),
+                    "status": 404,
+                    "detail": "no such card in the register",
+                    "help": messages.help_text("card_unknown"),
+                    "code": "card_unknown",
+                    "request_id": "Q2FmZSBhdSBsYWl0",
+                }
+            ]
+        }
+    )
+
+    type: str = Field(description="A page of this service about the code: `/problems/` and the code.")
     title: str = Field(description="For a person, in the language that the request prefers.")
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="For a developer; may be empty. Repeats nothing that was sent.")
+    help: str = Field(description="What to do about it, in the language that the request prefers.")
     code: str = Field(description="What happened. Codes are added, never renamed.")
     request_id: str = Field(description="Also in the header `X-Request-Id`; stands in the service's log.")
 
@@ -55,10 +75,11 @@ def problem(
     accepted = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"accept-language"), "")
     language = messages.language(accepted)
     body = Problem(
-        type=f"urn:ecard:error:{code}",
+        type=f"{PAGES}/{code}",
         title=messages.text(code, language),
         status=status,
         detail=detail,
+        help=messages.help_text(code, language),
         code=code,
         request_id=request_id(scope),
     )
@@ -85,8 +106,8 @@ def _ecard_error(request: Request, error: Exception) -> JSONResponse:
     headers: dict[str, str] = {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    elif status == 503:
-        headers["Retry-After"] = "1"
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
     return problem(request.scope, status, error.code, error.detail, headers)
 
 

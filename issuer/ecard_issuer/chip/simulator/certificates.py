@@ -18,15 +18,17 @@ _CLOCK_SKEW = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class ChipAuthority:
-    """A self-signed P-256 CA. Its key lives in this object and nowhere else."""
+    """A self-signed P-256 CA. Its key lives in this object and nowhere else, unless it was given."""
 
     certificate: x509.Certificate
     _private_key: ec.EllipticCurvePrivateKey = field(repr=False)
 
     @classmethod
-    def create(cls, now: datetime, name: str = AUTHORITY_NAME) -> ChipAuthority:
-        """A fresh authority, valid from an hour before `now`."""
-        private_key = ec.generate_private_key(ec.SECP256R1())
+    def create(
+        cls, now: datetime, name: str = AUTHORITY_NAME, private_key: ec.EllipticCurvePrivateKey | None = None
+    ) -> ChipAuthority:
+        """A fresh authority, valid from an hour before `now`; or a known one's key under a certificate of today."""
+        private_key = private_key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = _builder(subject, subject, private_key.public_key(), now, is_authority=True)
         return cls(builder.sign(private_key, hashes.SHA256()), private_key)

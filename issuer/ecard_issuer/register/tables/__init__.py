@@ -37,14 +37,30 @@ from ecard_issuer.register.tables.cards import (
     holder,
 )
 from ecard_issuer.register.tables.changes import card_event
+from ecard_issuer.register.tables.channel_events import channel_event, channel_feed_place, channel_log
+from ecard_issuer.register.tables.channels import access_token, channel, channel_change, one_time_value
 from ecard_issuer.register.tables.deltas import status_delta
 from ecard_issuer.register.tables.family import family_link, family_place, family_relative, family_showing
 from ecard_issuer.register.tables.feed import feed, feed_head, outbox
+from ecard_issuer.register.tables.idempotency import idempotent_answer
 from ecard_issuer.register.tables.intake import event_source, import_run, intake_exception, intake_gap, reconciliation
 from ecard_issuer.register.tables.issuing import credential, credential_directory, plan, reissue
 from ecard_issuer.register.tables.keys import key_schedule, signing_key, trust_list, trust_root
 from ecard_issuer.register.tables.levels import ecard_opening
 from ecard_issuer.register.tables.life import card_case, card_case_directory, policy_review
+from ecard_issuer.register.tables.links import (
+    channel_count,
+    channel_link,
+    channel_link_directory,
+    channel_link_news,
+    channel_link_right,
+    claim,
+    identification,
+    identification_try,
+    identity_provider,
+    identity_statement,
+)
+from ecard_issuer.register.tables.login import login, login_attempt, login_qr, login_request
 from ecard_issuer.register.tables.mandates import holder_life, mandate, mandate_document
 from ecard_issuer.register.tables.operators import operator
 from ecard_issuer.register.tables.partners import (
@@ -69,8 +85,18 @@ from ecard_issuer.register.tables.relying import (
 from ecard_issuer.register.tables.secrets import secret, secret_event, wrong_guess
 from ecard_issuer.register.tables.service_points import service_point, service_point_set
 from ecard_issuer.register.tables.statuses import status_entry, status_list
+from ecard_issuer.register.tables.testmode import issuer_mode
+from ecard_issuer.register.tables.tickets import show_session
+from ecard_issuer.register.tables.wallets import (
+    wallet_batch,
+    wallet_client,
+    wallet_offer,
+    wallet_request,
+    wallet_session,
+)
 
 __all__ = [
+    "access_token",
     "agency_batch_row",
     "application",
     "application_access",
@@ -87,8 +113,19 @@ __all__ = [
     "card_case",
     "card_case_directory",
     "card_event",
+    "channel",
     "channel_address",
+    "channel_change",
+    "channel_count",
+    "channel_event",
+    "channel_feed_place",
+    "channel_link",
+    "channel_link_directory",
+    "channel_link_news",
+    "channel_link_right",
+    "channel_log",
     "chip_key",
+    "claim",
     "confirmation",
     "confirmation_directory",
     "credential",
@@ -107,12 +144,23 @@ __all__ = [
     "feed_head",
     "holder",
     "holder_life",
+    "idempotent_answer",
+    "identification",
+    "identification_try",
+    "identity_provider",
+    "identity_statement",
     "import_run",
     "intake_exception",
     "intake_gap",
+    "issuer_mode",
     "key_schedule",
+    "login",
+    "login_attempt",
+    "login_qr",
+    "login_request",
     "mandate",
     "mandate_document",
+    "one_time_value",
     "open_application",
     "open_approval",
     "operator",
@@ -136,6 +184,7 @@ __all__ = [
     "secret_event",
     "service_point",
     "service_point_set",
+    "show_session",
     "shown_code",
     "signing_key",
     "status_delta",
@@ -144,5 +193,10 @@ __all__ = [
     "subject_export",
     "trust_list",
     "trust_root",
+    "wallet_batch",
+    "wallet_client",
+    "wallet_offer",
+    "wallet_request",
+    "wallet_session",
     "wrong_guess",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, CheckConstraint, Column, Index, Integer, String, UniqueConstraint
 
-from ecard_issuer.family.link import LinkEnd, Proof, Relation, Side
+from ecard_issuer.family.link import FamilyEnd, Proof, Relation, Side
 from ecard_issuer.register.columns import TextCode, UtcDateTime
 from ecard_issuer.register.schema import key, needed, one_of, table, text_column, texts
 
@@ -22,7 +22,7 @@ family_link = table(
     Column("ends_at", UtcDateTime),
     needed("of_age", Boolean),
     Column("ended_at", UtcDateTime),
-    Column("end", TextCode(LinkEnd)),
+    Column("end", TextCode(FamilyEnd)),
     one_of("relation", Relation),
     one_of("proof", Proof),
     spread_by="viewer_ref",

@@ -6,7 +6,7 @@ from sqlalchemy import Column, Date, ForeignKey, Index, Integer, LargeBinary, St
 
 from ecard_card.acting import Ground
 from ecard_card.life import LifeStatus
-from ecard_issuer.mandates.values import MandateCause, Relation
+from ecard_issuer.mandates.values import AgentRelation, MandateCause
 from ecard_issuer.register.columns import TextCode, TextTuple, UtcDateTime
 from ecard_issuer.register.schema import key, needed, one_of, partial_index, table, text_column, texts
 
@@ -18,7 +18,7 @@ mandate = table(
     Column("agency", String),  # or the name of a caller
     needed("ground", TextCode(Ground)),
     needed("cause", TextCode(MandateCause)),
-    needed("relation", TextCode(Relation)),
+    needed("relation", TextCode(AgentRelation)),
     needed("acts", TextTuple),
     needed("starts_at", UtcDateTime),
     Column("closes_at", UtcDateTime),  # the end, brought forward by a revocation

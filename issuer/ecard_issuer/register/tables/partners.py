@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, LargeBinary, String, UniqueConstraint
 
 from ecard_issuer.partners.streams import DeliveryState, Method, NewsKind, StreamStatus
-from ecard_issuer.register.columns import TextCode, TextTuple, UtcDateTime
+from ecard_issuer.register.columns import Flag, TextCode, TextTuple, UtcDateTime
 from ecard_issuer.register.schema import key, needed, one_of, partial_index, table, text_column, texts
 
 partner_stream = table(
@@ -37,6 +37,7 @@ partner_stream = table(
     Column("asked_at", UtcDateTime),
     needed("created_at", UtcDateTime),
     needed("updated_at", UtcDateTime),
+    Column("of_channel", Flag),  # news come from a channel's own log, whose numbers `cursor` counts
     one_of("method", Method),
     one_of("status", StreamStatus),
     spread_by="stream_id",

@@ -1,0 +1,1 @@
+"""Scan to log in: a plain OpenID provider for sites, and the scanning inside it."""

@@ -1,0 +1,86 @@
+"""Quotas as headers (draft-ietf-httpapi-ratelimit-headers-10), and as answers 429.
+
+Two forms are sent. The draft's `RateLimit-Policy` and `RateLimit` are structured fields; the older triple
+`RateLimit-Limit`, `RateLimit-Remaining`, `RateLimit-Reset` is what client libraries read today.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, Final
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+
+from ecard_issuer.issuer import Issuer
+from ecard_issuer.rates import WINDOW, Spent
+from ecard_issuer.web.conventions.notes import notes_of
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_CLOSED: Final = ("x-ecard-role", "x-ecard-scope")
+#: Asked by load balancers as often as they like.
+_UNCOUNTED: Final = frozenset({"/health/live", "/health/ready"})
+
+
+def count_channel(issuer: Issuer, request: Request, app_id: str, quota: int) -> None:
+    """One call of a channel that has shown who it is, of at most `quota` a minute.
+
+    Raises `RateLimited` `rate_limited`. The answer says what is left, whichever it is.
+    """
+    _tell(request, "channel", issuer.conventions.channel_calls.take(app_id, quota, issuer.clock()))
+
+
+def address_limit(issuer: Issuer) -> Callable[[Request], Awaitable[None]]:
+    """A dependency of every route: those that want no token are counted by address.
+
+    An address of this very machine is a proxy's or a developer's and counts only through `X-Forwarded-For`, which is
+    believed from the networks of the setting `trusted_proxies`. Raises `RateLimited` `rate_limited`.
+    """
+    conventions, quota = issuer.conventions, issuer.conventions.address_quota
+    proxies = tuple(ipaddress.ip_network(network) for network in issuer.settings.trusted_proxies)
+
+    async def limit(request: Request) -> None:
+        route = request.scope.get("route")
+        if quota == 0 or not isinstance(route, APIRoute) or not is_open(route) or route.path in _UNCOUNTED:
+            return
+        peer = request.client.host if request.client else ""
+        address = address_of(peer, request.headers.getlist("x-forwarded-for"), proxies)
+        if address is not None:
+            _tell(request, "address", conventions.address_calls.take(address, quota, issuer.clock()))
+
+    return limit
+
+
+def is_open(route: APIRoute) -> bool:
+    """Whether the route wants no token."""
+    extra: dict[str, Any] = route.openapi_extra or {}
+    return not any(name in extra for name in _CLOSED)
+
+
+def address_of(peer: str, forwarded: list[str], proxies: Collection[Network]) -> str | None:
+    """Who is counted: `peer`, or behind trusted proxies the last hop that is none of them. None: nobody.
+
+    IPv6 is counted by /64, which is what one customer has.
+    """
+    hops = [*(hop.strip() for value in forwarded for hop in value[-4096:].split(",")), peer]
+    for hop in reversed(hops):
+        try:
+            address = ipaddress.ip_address(hop)
+        except ValueError:
+            return hop[:64]
+        if not any(address in network for network in proxies):
+            break
+    if address.is_loopback:
+        return None
+    return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def _tell(request: Request, policy: str, spent: Spent) -> None:
+    headers = notes_of(request).quota
+    headers.append(("RateLimit-Policy", f'"{policy}";q={spent.quota};w={WINDOW}'))
+    headers.append(("RateLimit", f'"{policy}";r={spent.remaining};t={spent.reset}'))
+    headers.append(("RateLimit-Limit", str(spent.quota)))
+    headers.append(("RateLimit-Remaining", str(spent.remaining)))
+    headers.append(("RateLimit-Reset", str(spent.reset)))
+    spent.check()

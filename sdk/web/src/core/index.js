@@ -1,0 +1,7 @@
+// All that needs no browser: what a mini-program and Node share with the element.
+export * from './bytes.js';
+export * from './frame.js';
+export * from './code128.js';
+export * from './codes.js';
+export * from './proof.js';
+export * from './card.js';

@@ -1,0 +1,260 @@
+"""Our own OpenAPI document drives a fuzzer (schemathesis) over every route, with every role that a route names.
+
+It goes on from what it learns: ids that answers gave, and those of a small world made beforehand, stand in later
+requests. Fixed seed, so a finding comes back. Streams that end by themselves only are not asked.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any
+
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import APIOperation, Case, GenerationMode, Response, SerializationContext, checks
+from schemathesis.core.result import Ok
+from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
+
+from ecard_card import jose
+from ecard_issuer.web.app import create_app
+from ecard_issuer.web.embedded import embed
+from ecard_sdk.device import DeviceKey
+from ecard_verifier.callers import Role
+from tests.conftest import COUNTS
+from tests.issuer.channel_kit import AdmittedChannel, admit
+from tests.issuer.links_kit import claimed
+from tests.issuer.service import Service, open_service
+
+SEED = 20261130
+#: A caller who gets no further.
+REFUSED = frozenset({"not_allowed", "scope_missing"})
+#: The header of a request that is a channel's.
+MARK = "X-Fuzz-Channel"
+#: Routes that a token or ticket opens which is good for little more than one request: nothing here has another.
+ONCE = frozenset(
+    {"POST /v1/sessions", "POST /wallets/credential", "POST /wallets/deferred", "POST /wallets/notification"}
+)
+#: Requests to each operation that fit the document, and that do not.
+FITTING, UNFITTING = 4, 3
+#: Answers of 413 and 503 that are right here: the service was not started, so nothing is ready, published or built.
+RIGHT = frozenset({"body_too_large", "not_ready", "published_unavailable", "component_not_built"})
+#: Ours to judge by more than a schema says (check digits, signatures): a request that fits may be refused.
+CHECKS = (
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+)
+
+
+@schemathesis.serializer("application/secevent+jwt", "application/jwt")
+def as_text(_: SerializationContext, value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    opened = open_service(tmp_path_factory.mktemp("fuzz"))
+    yield opened
+    opened.issuer.close()
+
+
+@pytest.fixture(scope="module")
+def app(service: Service) -> FastAPI:
+    embedded = embed(service.issuer)
+    service.issuer.hub.close()  # the feed's answer then ends at once
+    embedded.app.router.lifespan_context = FastAPI().router.lifespan_context
+    return embedded.app
+
+
+@dataclass
+class Channel:
+    """Between the fuzzer and the application: makes a request that says so one of a channel, with all its proofs."""
+
+    app: FastAPI
+    channel: AdmittedChannel
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (MARK.lower().encode(), b"1") not in scope.get("headers", ()):
+            await self.app(scope, receive, send)
+            return
+        message = await receive()
+        assert not message.get("more_body")
+        path = (scope["raw_path"] + (b"?" if scope["query_string"] else b"") + scope["query_string"]).decode("ascii")
+        given_key = dict(scope["headers"]).get(b"idempotency-key", b"").decode("latin-1")
+        more = {"Idempotency_Key": given_key} if given_key else {}
+        proofs = self.channel.headers(scope["method"], path, message.get("body", b""), more=more)
+        added = [(name.lower().encode(), value.encode("latin-1")) for name, value in proofs.items()]
+        kept = [(name, value) for name, value in scope["headers"] if name not in dict(added)]
+        given = [message]
+
+        async def replay() -> Message:
+            return given.pop() if given else await receive()
+
+        await self.app({**scope, "headers": [*kept, *added]}, replay, send)
+
+
+@dataclass
+class Known:
+    """What stood in answers, by the name of its member; some of it goes into later requests."""
+
+    random: random.Random
+    values: dict[str, list[object]] = field(default_factory=dict)
+    answered: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+
+    def learn(self, value: object, name: str = "") -> None:
+        if isinstance(value, Mapping):
+            for inner, each in value.items():
+                self.learn(each, inner)
+        elif isinstance(value, list):
+            for each in value[:5]:
+                self.learn(each, name)
+        elif isinstance(value, str) and 0 < len(value) < 200 and len(self.values.setdefault(name, [])) < 20:
+            self.values[name].append(value)
+
+    def into(self, value: Any, often: float) -> Any:
+        """`value` with some members replaced by what is known of that name."""
+        if isinstance(value, list):
+            return [self.into(each, often) for each in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: self.random.choice(self.values[name])
+            if isinstance(each, str) and name in self.values and self.random.random() < often
+            else self.into(each, often)
+            for name, each in value.items()
+        }
+
+
+@pytest.fixture(scope="module")
+def known(service: Service) -> Known:
+    """A small world: a card with an e-card, and one without."""
+    known = Known(random.Random(SEED))  # noqa: S311 - to come back, not to be secret
+    issuer, now = service.issuer, service.clock()
+    client = TestClient(create_app(issuer), headers={"Authorization": f"Bearer {service.token(Role.OPERATOR)}"})
+    for serial in (1, 2):
+        body = service.card_body(serial)
+        known.learn(body)
+        known.learn(client.post("/v1/cards", json=body).json())
+    opened = client.post("/v1/enrolments", json={"terminal_id": "desk 1"}).json()
+    evidence = service.evidence(1, bytes.fromhex(opened["challenge"]))
+    at = f"/v1/enrolments/{opened['enrolment_id']}"
+    known.learn(client.post(f"{at}/evidence", json=evidence).json())
+    device = DeviceKey.generate()
+    issued = client.post(f"{at}/credentials", json=service.credential_body(device, opened["enrolment_id"])).json()
+    known.learn(issued)
+    known.values["code"] = [device.offline_code(jose.b64url_decode(issued["cwt"]), now)]
+    return known
+
+
+def test_every_route_answers_only_as_described(
+    service: Service, app: FastAPI, known: Known, record_property: Callable[[str, object], None]
+) -> None:
+    tokens = {role.value: service.token(role) for role in Role}
+    schema = schemathesis.openapi.from_dict(app.openapi())
+    admitted = admit(service, app=app, quotas={"calls_per_minute": 100_000, "claims_per_day": 1000})
+    schema.app = Channel(app, admitted)
+    known.values["link_id"] = [claimed(service, admitted, 1)]
+    session = opened_session(service, app, admitted, known)
+    found: dict[str, str] = {}
+    asked = 0
+    for result in schema.get_all_operations():
+        assert isinstance(result, Ok)
+        operation = result.ok()
+        callers = [bearer(tokens[role]) for role in operation.definition.raw.get("x-ecard-role", ())] or [{}]
+        if "x-ecard-scope" in operation.definition.raw:
+            callers = [{MARK: "1"}]
+        elif operation.path.startswith("/v1/sessions/"):
+            callers = [session]
+        for mode, most in ((GenerationMode.POSITIVE, FITTING), (GenerationMode.NEGATIVE, UNFITTING)):
+            asked += ask(operation, mode, most, callers, known, found)
+    done = sum(any(status < 300 for status in statuses) for statuses in known.answered.values())
+    record_property(COUNTS, f"{asked} requests to {len(known.answered)} operations, of which {done} did what was asked")
+    assert found == {}, "\n".join(f"{where}: {what}" for where, what in found.items())
+
+
+def opened_session(service: Service, app: FastAPI, channel: AdmittedChannel, known: Known) -> dict[str, str]:
+    """What a page sends, whose channel got it a ticket."""
+    tickets, link_id = service.issuer.showing.tickets, str(known.values["link_id"][0])
+    secret = tickets.issue(channel.app_id, link_id, None, service.clock()).secret
+    answer = TestClient(app).post("/v1/sessions", json={"ticket": secret}).json()
+    known.values["session_id"] = [answer["session_id"]]
+    return bearer(answer["token"])
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def code_of(response: Response) -> str:
+    return str(response.json().get("code")) if "problem" in response.headers.get("content-type", [""])[0] else ""
+
+
+def ask(
+    operation: APIOperation[Any, Any, Any, Any],
+    mode: GenerationMode,
+    most: int,
+    callers: list[dict[str, str]],
+    known: Known,
+    found: dict[str, str],
+) -> int:
+    """At most `most` requests to one operation, by `callers` in turn; how many there were."""
+    turns = cycle(callers)
+    asked, answers = 0, set[int]()
+
+    @seed(SEED)
+    @settings(
+        max_examples=most,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(operation.as_strategy(generation_mode=mode))
+    def once(case: Case[Any]) -> None:
+        nonlocal asked
+        asked += 1
+        if isinstance(case.query, dict) and "wait" in case.query:
+            case.query["wait"] = 0  # nobody waits for news here
+        if mode is GenerationMode.POSITIVE:
+            case.path_parameters = known.into(case.path_parameters, 0.8)
+            case.body = known.into(case.body, 0.5)
+        response = case.call(headers=next(turns))
+        answers.add(response.status_code if code_of(response) not in REFUSED else 401)
+        with suppress(ValueError):
+            known.learn(response.json())
+        judge(case, response, found)
+
+    with suppress(Unsatisfiable):  # nothing of this operation could be wrong
+        once()
+    if mode is GenerationMode.POSITIVE and answers == {401} and operation.label not in ONCE:
+        found[f"{operation.label} was never let in"] = str(answers)
+    known.answered[operation.label] |= answers
+    return asked
+
+
+def judge(case: Case[Any], response: Response, found: dict[str, str]) -> None:
+    """Add what is wrong with the answer, once for each operation and kind."""
+    if response.status_code in (413, 503) and response.json().get("code", "not_ready") in RIGHT:
+        return
+    # To the fuzzer `%3A` is three characters of a path, to everybody else one that may be right.
+    quoted = any("%" in str(value) for value in (case.path_parameters or {}).values())
+    wanted = [check for check in CHECKS if not (quoted and check is checks.negative_data_rejection)]
+    try:
+        case.validate_response(response, checks=wanted)
+    except BaseException as error:  # noqa: BLE001 - whatever a check says is a finding
+        told = error.exceptions if isinstance(error, BaseExceptionGroup) else [error]
+        for each in told:
+            name = f"{case.operation.label} {type(each).__name__} {response.status_code}"
+            found.setdefault(name, f"{str(each)[:400]} | {response.text[:300]} | {case.as_curl_command()[:500]}")
