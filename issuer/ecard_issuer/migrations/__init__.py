@@ -14,14 +14,27 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from ecard_card.errors import Unavailable
 from ecard_issuer.register.engine import reading, writing
 
 #: Any number that no other user of the same database takes for its advisory lock: "ecard" in ASCII.
 _LOCK = 0x6563617264
+#: A wait for SQLite's write lock is short, so that a request is not kept; on a slow machine the steps take longer.
+_TRIES = 60
 
 
 def migrate(engine: Engine) -> None:
     """Create or upgrade the register's tables, wholly or not at all. Raises `Unavailable` `register_unavailable`."""
+    tries = _TRIES if engine.dialect.name == "sqlite" else 1
+    for left in reversed(range(tries)):
+        try:
+            return _upgrade(engine)
+        except Unavailable:
+            if not left:
+                raise
+
+
+def _upgrade(engine: Engine) -> None:
     with writing(engine) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
