@@ -7,6 +7,7 @@ is personal, and what opens something, is in no `repr`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(ABC):
     """Base of all answers. `raw` is the answer as it came, `last_response` what HTTP said with it."""
 
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -63,8 +64,8 @@ class Told:
         return replace(cls._of(document), raw=document)
 
     @classmethod
-    def _of(cls, data: Mapping[str, Any]) -> Self:
-        raise NotImplementedError
+    @abstractmethod
+    def _of(cls, data: Mapping[str, Any]) -> Self: ...
 
 
 def text(value: object) -> str:

@@ -41,13 +41,23 @@ def public_target(issuer: Issuer, request: Request) -> str:
 
 
 async def form_of(request: Request) -> dict[str, str]:
-    """A dependency: the members of a form (RFC 6749 appendix B), each there once; empty ones count as missing
+    """A dependency: the members of a form, as `parse_form` reads them."""
+    return parse_form(await request.body(), request.headers.get("content-type", ""), _MAX_MEMBERS)
+
+
+def parse_form(body: bytes, content_type: str, most: int) -> dict[str, str]:
+    """The members of a form (RFC 6749 appendix B), at most `most` and each there once; empty ones count as missing
     (§3.2). Raises `InvalidInput` `bad_form`."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+    if content_type.partition(";")[0].strip().lower() != FORM:
         raise InvalidInput("bad_form", f"want a body of type {FORM}")
     try:
-        text = (await request.body()).decode("ascii")
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=_MAX_MEMBERS)
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=bool(body),
+            max_num_fields=most,
+            errors="strict",
+        )
     except ValueError:
         raise InvalidInput("bad_form", "not a form, or too many members") from None
     if len(dict(pairs)) != len(pairs):

@@ -14,7 +14,8 @@ from ecard_card.messages import Language
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.wallets.authorization import Typed
 from ecard_issuer.wallets.refusals import WalletRefusal
-from ecard_issuer.web.wallet_edge import FORM, read_form
+from ecard_issuer.web.request_parts import FORM
+from ecard_issuer.web.wallet_edge import read_form
 from ecard_issuer.web.wallet_page import over_page, proof_page
 from ecard_verifier.web.base import problems
 

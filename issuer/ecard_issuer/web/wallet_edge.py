@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
@@ -14,8 +13,8 @@ from pydantic import BaseModel, Field
 from ecard_card import jose
 from ecard_card.errors import Conflict, EcardError, InvalidInput, NotFound, RateLimited, Unavailable
 from ecard_issuer.wallets.refusals import WalletRefusal
+from ecard_issuer.web.request_parts import parse_form
 
-FORM: Final = "application/x-www-form-urlencoded"
 #: Paths that take forms, and nothing else.
 WALLET_FORMS: Final = ("/wallets/(par|token|authorize)",)
 _MOST_FIELDS: Final = 32
@@ -73,22 +72,10 @@ async def form_of(request: Request) -> dict[str, str]:
 
 def read_form(body: bytes, content_type: str) -> dict[str, str]:
     """As `form_of`."""
-    if content_type.partition(";")[0].strip().lower() != FORM:
-        raise WalletRefusal("invalid_request", f"want {FORM}")
     try:
-        pairs = parse_qsl(
-            body.decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=bool(body),
-            max_num_fields=_MOST_FIELDS,
-            errors="strict",
-        )
-    except ValueError:
-        raise WalletRefusal("invalid_request", "not a form, or one of too many fields") from None
-    form = dict(pairs)
-    if len(form) != len(pairs):
-        raise WalletRefusal("invalid_request", "a parameter twice")
-    return {name: value for name, value in form.items() if value}
+        return parse_form(body, content_type, _MOST_FIELDS)
+    except InvalidInput as refused:
+        raise WalletRefusal("invalid_request", refused.detail) from None
 
 
 async def json_of(request: Request) -> dict[str, object]:

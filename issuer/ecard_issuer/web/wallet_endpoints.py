@@ -12,8 +12,8 @@ from ecard_issuer.wallets.credential_endpoint import INTERVAL, Handed
 from ecard_issuer.wallets.offers import CONFIGURATION, PRE_AUTHORIZED
 from ecard_issuer.wallets.refusals import WalletRefusal
 from ecard_issuer.wallets.values import BATCH_SIZE, SessionRow, WalletEvent
+from ecard_issuer.web.request_parts import FORM
 from ecard_issuer.web.wallet_edge import (
-    FORM,
     NO_STORE,
     OPEN,
     WalletError,

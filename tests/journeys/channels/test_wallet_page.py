@@ -246,7 +246,8 @@ def test_nobody_is_sent_anywhere_for_a_request_that_is_not_known(
     http: TestClient, service: Service, wallet: Wallet
 ) -> None:
     request_uri = pushed(wallet).json()["request_uri"]
-    for client_id, uri in (("wallet-2", request_uri), ("wallet-1", request_uri[:-1] + "A"), ("wallet-1", ""), ("", "")):
+    other = request_uri[:-1] + ("B" if request_uri.endswith("A") else "A")
+    for client_id, uri in (("wallet-2", request_uri), ("wallet-1", other), ("wallet-1", ""), ("", "")):
         page = Browser(http).open(uri, client_id, lang="en")
         assert (page.status_code, "location" in page.headers) == (400, False)
         assert "This page is over" in page.text
