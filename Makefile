@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ROOMS := card keys qr verifier issuer sdk demo
+# Compiled once, not by each of the hundreds of processes that the tests start; images often say otherwise.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/pip --disable-pip-version-check
 
 # Two steps, because hashes and an editable install cannot share one pip call.
@@ -24,15 +26,15 @@ PIP := $(BIN)/pip --disable-pip-version-check
 	fi
 
 # Node builds the browser component and runs what tests need of npm; scripts of packages never run.
-.venv/node-ready: .venv/ready tests/node/package-lock.json sdk/web/package-lock.json
+.venv/node-ready: .venv/ready tests/node/package-lock.json sdk/web/package-lock.json verifier/counter_page/package-lock.json
 	@if command -v node >/dev/null && command -v npm >/dev/null; then \
-	    for room in sdk/web tests/node; do (cd $$room && npm ci --ignore-scripts --silent) || exit 1; done && touch $@; \
+	    for room in sdk/web verifier/counter_page tests/node; do (cd $$room && npm ci --ignore-scripts --silent) || exit 1; done && touch $@; \
 	else \
-	    echo "node: the browser component is not built and its tests will be skipped; to have both: apt-get install nodejs npm chromium fonts-noto-cjk"; \
+	    echo "node: the browser component and the counter's page are not built and their tests will be skipped; to have both: apt-get install nodejs npm chromium fonts-noto-cjk"; \
 	fi
 
-component: .venv/node-ready  ## build <ecard-code>, which the service then serves at /ecard-code.js (needs node)
-	@if [ -e .venv/node-ready ]; then cd sdk/web && npm run --silent build; fi
+component: .venv/node-ready  ## build <ecard-code> and the counter's page, which the service then serves (needs node)
+	@if [ -e .venv/node-ready ]; then for room in sdk/web verifier/counter_page; do (cd $$room && npm run --silent build) || exit 1; done; fi
 
 setup: .venv/ready  ## create .venv with the locked run-time dependencies
 
@@ -59,7 +61,7 @@ lock:  ## rewrite the lock files (needs uv; only to change dependencies)
 	uv pip compile -q --universal --no-header --no-annotate --generate-hashes --python-version 3.11 \
 	    --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	uv pip compile -q --universal --no-header --no-annotate --generate-hashes --python-version 3.11 \
-	    --extra reader -c requirements.lock pyproject.toml -o requirements-reader.lock
+	    --extra reader --extra desk -c requirements.lock pyproject.toml -o requirements-reader.lock
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'

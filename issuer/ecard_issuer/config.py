@@ -139,8 +139,15 @@ class IssuerSettings(BaseSettings):
     #: A person looks at every wallet's request before anything is issued, not only where its offer says so.
     wallet_review: bool = False
 
+    #: Names of verifiers, separated by commas, that may be told whole names and numbers of who shows a card; others
+    #: are told masked ones only.
+    full_facts_to: Annotated[tuple[str, ...], NoDecode] = ()
+
     #: File of lines `network,name`: what people are told of where a desktop is that wants to log in.
     login_regions: Path | None = None
+
+    #: Where the desk agent of a clerk's machine listens; the page /desk asks 127.0.0.1 there.
+    desk_port: int = Field(default=8429, ge=1, le=65535)
 
     #: Networks (CIDR, separated by commas) where partners may receive although they are not public, plain http too.
     partner_networks: Annotated[tuple[str, ...], NoDecode] = ()
@@ -154,7 +161,7 @@ class IssuerSettings(BaseSettings):
     #: More issuers in this process; in the settings file only.
     hosted: Annotated[tuple[HostedIssuer, ...], NoDecode] = Field(default=(), max_length=64)
 
-    @field_validator("regions", "partner_networks", "trusted_proxies", mode="before")
+    @field_validator("regions", "partner_networks", "trusted_proxies", "full_facts_to", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -24,6 +24,7 @@ class Conventions:
     address_quota: int
     channel_calls: RateLimit = field(default_factory=RateLimit)
     address_calls: RateLimit = field(default_factory=RateLimit)
+    session_calls: RateLimit = field(default_factory=RateLimit)
 
 
 def open_conventions(engine: Engine, protector: Protector, address_quota: int) -> Conventions:

@@ -12,6 +12,8 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
+from typing import Final
 
 from ecard_card import cwt, sd_jwt
 from ecard_card.algorithm import Algorithm
@@ -29,6 +31,9 @@ from ecard_keys.trust.trust_list import IssuerEntry, TrustList
 from ecard_keys.verify import uncompressed
 from ecard_verifier.check import check_credential
 from ecard_verifier.policy import Policy
+
+#: Seconds for which the trust that a draft is checked under is made at once.
+_TRUSTED: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class Drafter:
         self.profile = profile
         self._desk = desk
         self._random = random
+        self._throwaways: dict[tuple[str, Algorithm], EphemeralSigner] = {}
 
     def lay_out(
         self,
@@ -131,7 +137,7 @@ class Drafter:
         compact = cwt.draft(credential, bytes.fromhex(key.kid), algorithm)
         selective = sd_jwt.draft(credential, key.kid, lambda: self._random(16), algorithm)
         draft = Draft(credential, compact, selective, key)
-        throwaway = EphemeralSigner(key.kid, algorithm)
+        throwaway = self._throwaway(key.kid, algorithm)
         stand_in = throwaway.record(KeyPurpose.CREDENTIAL)
         self.verify(draft, draft.complete(throwaway.sign(key.kid, draft.inputs)), stand_in, now)
         return draft
@@ -162,6 +168,14 @@ class Drafter:
             expires_at=datetime.fromtimestamp(credential.expires_at, UTC),
         )
 
+    def _throwaway(self, kid: str, algorithm: Algorithm) -> EphemeralSigner:
+        """The key that stands in for `kid`: one for all drafts, in this object's memory alone. What is proven with it
+        is that the bytes are right, and that takes no new key each time (Boulder's linter has one for each issuer)."""
+        known = self._throwaways.get((kid, algorithm))
+        if known is None:
+            known = self._throwaways[kid, algorithm] = EphemeralSigner(kid, algorithm)
+        return known
+
     def verify(self, draft: Draft, finished: tuple[bytes, str], key: KeyRecord, now: datetime) -> None:
         """The verifier's own check on both formats, and that each says what was meant.
 
@@ -171,7 +185,7 @@ class Drafter:
         meant = draft.credential
         # Whether we may sign for the region is for the trust list to say, and for the desk that signs.
         entry = IssuerEntry(self.profile.issuer, self.profile.status_uri, (meant.region,), (key,))
-        trust = Trust.of(TrustList(1, seconds, seconds + 60, None, (entry,)))
+        trust = _trust_in(entry, seconds // _TRUSTED)
         facts = (meant.issued_at, meant.expires_at, meant.status.index, meant.assurance, meant.region)
         proof = (meant.holder_proof, meant.test_card)
         policy = Policy(accept_test=self.profile.test)
@@ -187,6 +201,12 @@ class Drafter:
                     raise CheckFailed("draft_differs", "a format names another device key")
         except (CheckFailed, InvalidInput) as error:
             raise Unavailable("draft_refused", f"our own check refuses the credential: {error.code}") from error
+
+
+@lru_cache(maxsize=64)
+def _trust_in(entry: IssuerEntry, place: int) -> Trust:
+    """Trust in one issuer alone, for the `_TRUSTED` seconds of that place: made once for all their credentials."""
+    return Trust.of(TrustList(1, place * _TRUSTED, (place + 1) * _TRUSTED, None, (entry,)))
 
 
 def seal_context(credential_id: bytes) -> str:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from ecard_card.card import ChipAssurance, HolderProof
-from ecard_card.errors import ChipFault, RuleViolation
+from ecard_card.errors import ChipFault, Conflict, RuleViolation
 from ecard_card.status import CardStatus, EcardStatus
 from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.card_effect import PolicyOf, strict_everywhere
@@ -53,6 +53,14 @@ class ProvenEnrolment:
     usable_until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ExaminedChip:
+    """A registered card's chip, and how well it has just proven itself."""
+
+    card: CardRow
+    assurance: ChipAssurance
+
+
 class Enrolment:
     """The use case. `minimum` is the least proof this issuer binds on."""
 
@@ -89,8 +97,16 @@ class Enrolment:
         )
         return OpenEnrolment(enrolment_id, challenge, expires_at)
 
-    def complete(self, enrolment_id: str, evidence: Evidence, now: datetime) -> ProvenEnrolment:
-        """Judge what the chip sent, and consume the challenge.
+    def complete(
+        self,
+        enrolment_id: str,
+        evidence: Evidence,
+        now: datetime,
+        *,
+        least: ChipAssurance = ChipAssurance.DECLARED,
+    ) -> ProvenEnrolment:
+        """Judge what the chip sent, and consume the challenge. `least` is what this caller's word needs beside it,
+        where that is more than this issuer's minimum.
 
         A wrong answer consumes nothing and proves nothing. Raises `NotFound` `enrolment_unknown`, `card_unknown`;
         `ChipFault` (everything that `judge` raises, `chip_not_as_registered`, `chip_proof_missing`);
@@ -98,12 +114,10 @@ class Enrolment:
         (a clone, or two cards with one key); `RuleViolation` `enrolment_expired`, `card_not_issuable`,
         `chip_proof_too_weak`, `too_many_cards_elsewhere` (for a card that has no e-card yet).
         """
-        enrolment = self._register.get_enrolment(enrolment_id)
-        judgement = judge(evidence, Challenge.from_json(enrolment.challenge), self._anchors, self._key_holder, now)
-        card = self._desk.card_of(judgement.chip.identification_code)
-        self._compare(card, evidence, judgement)
-        if judgement.assurance < self._minimum:
-            raise RuleViolation("chip_proof_too_weak", f"this issuer binds on {self._minimum.label} or better")
+        judgement, card = self._judged(enrolment_id, evidence, now)
+        needed = max(self._minimum, least)
+        if judgement.assurance < needed:
+            raise RuleViolation("chip_proof_too_weak", f"want {needed.label} or better here")
         if self._register.effect_of(card, now) is not EcardStatus.VALID:
             raise RuleViolation("card_not_issuable", "the card's status does not permit an e-card")
         if self._register.find_binding(card.card_ref) is None:
@@ -119,6 +133,16 @@ class Enrolment:
             usable_until=usable_until,
         )
         return ProvenEnrolment(enrolment_id, card.card_ref, judgement.assurance, usable_until)
+
+    def examine(self, enrolment_id: str, evidence: Evidence, now: datetime) -> ExaminedChip:
+        """Whose chip answered the challenge, whatever has become of its card. Nothing is proven or used up by it.
+
+        Raises as `complete`, but for the rules of binding and of the card's status.
+        """
+        judgement, card = self._judged(enrolment_id, evidence, now)
+        if judgement.key_reference is not None and card.chip_key_ref not in (None, self._key_ref(judgement)):
+            raise Conflict("chip_key_differs", "this card is known by another key: one of the two chips is a copy")
+        return ExaminedChip(card, judgement.assurance)
 
     def another(self, enrolment_id: str, now: datetime, *, until: datetime | None = None) -> str:
         """The id of one more enrolment with the proof of this one, which is good for one more credential: for a batch
@@ -146,6 +170,14 @@ class Enrolment:
             holder_proof=first.holder_proof or HolderProof.CHIP,
         )
         return copy
+
+    def _judged(self, enrolment_id: str, evidence: Evidence, now: datetime) -> tuple[Judgement, CardRow]:
+        """What the evidence proves, and the registered card that it agrees with."""
+        enrolment = self._register.get_enrolment(enrolment_id)
+        judgement = judge(evidence, Challenge.from_json(enrolment.challenge), self._anchors, self._key_holder, now)
+        card = self._desk.card_of(judgement.chip.identification_code)
+        self._compare(card, evidence, judgement)
+        return judgement, card
 
     def _require_few_elsewhere(self, card: CardRow, now: datetime) -> None:
         """The card system's cards are facts; a further e-card is given only within what the card's region permits."""

@@ -1,7 +1,6 @@
 """Issuing for many at once: one plan, one call to the signing desk and one commit for all that wait at this moment.
 
-Who asks alone waits for nobody: the first one to come works, those who come meanwhile are the next batch, and one of
-them works for all. Each credential is drafted, checked, planned, signed, checked again and committed by the very rules
+Each credential is drafted, checked, planned, signed, checked again and committed by the very rules
 of `Issuing`; whatever is not plain (a proof that was used before, a card that somebody else is at, a refusal of the
 desk) is left to `Issuing` itself, one by one, so that each has the outcome that it would have had alone.
 """
@@ -10,20 +9,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Lock
 from typing import Final
 
 from ecard_card import jose
-from ecard_card.errors import Conflict, EcardError, NotFound, RuleViolation, Unavailable
+from ecard_card.errors import Conflict, EcardError, NotFound, RuleViolation
 from ecard_card.status import EcardStatus
 from ecard_issuer.draft import Draft, Drafter
 from ecard_issuer.issue import ActiveKeys, IssuedCredential, Issuing, to_issued
 from ecard_issuer.ports import Register
 from ecard_issuer.rows import BindingRow, Issuable, PlanRow, Successor
 from ecard_issuer.states import BindingState, EnrolmentState
+from ecard_issuer.together import Asked, Together
 from ecard_keys.desk.desk import SigningDesk, SigningProfile
 from ecard_keys.key import KeyPurpose
 
@@ -41,11 +39,8 @@ class Wanted:
     device_key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    wanted: Wanted
-    now: datetime
-    outcome: Future[IssuedCredential] = field(default_factory=Future, repr=False)
+#: A credential that is asked for, and when.
+_Asked = Asked[tuple[Wanted, datetime], IssuedCredential]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +68,7 @@ class IssuingMany:
     ) -> None:
         self._register, self._keys, self._signing, self._drafter = register, keys, signing, drafter
         self._alone, self._owner, self._random, self._reached = alone, owner, random, reached
-        self._guard, self._working = Lock(), Lock()
-        self._waiting: list[_Asked] = []
+        self._waiting = Together(self._together, MOST)
 
     def issue(self, wanted: Sequence[Wanted], now: datetime) -> list[IssuedCredential]:
         """A credential for each, in this order; those of one card one after the other. Asked again, the same.
@@ -85,36 +79,11 @@ class IssuingMany:
         left = list(wanted)
         while left:
             together, left = (left[:1], left[1:]) if not issued else (left, [])
-            asked = [_Asked(one, now) for one in together]
-            with self._guard:
-                self._waiting += asked
-            while not all(one.outcome.done() for one in asked):
-                with self._working:
-                    if not all(one.outcome.done() for one in asked):
-                        self._work()
-            issued += [one.outcome.result() for one in asked]
+            issued += self._waiting.ask(*((one, now) for one in together))
         return issued
 
-    def _work(self) -> None:
-        with self._guard:
-            batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-        if not batch:
-            return
-        try:
-            self._together(batch)
-        except EcardError as error:
-            for one in batch:
-                if not one.outcome.done():
-                    one.outcome.set_exception(error)
-        except BaseException:  # ours to report; the others hear that it may or may not have been done
-            cut_short = Unavailable("outcome_unknown", "issuing for several at once was cut short")
-            for one in batch:
-                if not one.outcome.done():
-                    one.outcome.set_exception(cut_short)
-            raise
-
     def _together(self, batch: Sequence[_Asked]) -> None:
-        now = batch[0].now
+        now = batch[0].question[1]
         plain, others = self._sorted(batch, now)
         if plain:
             others += self._made(plain, now)
@@ -122,10 +91,10 @@ class IssuingMany:
             self._one(asked)
 
     def _one(self, asked: _Asked) -> None:
-        wanted = asked.wanted
+        wanted, now = asked.question
         try:
             ecard_id = self._joined(wanted.enrolment_id)
-            issued = self._alone.issue_to(wanted.enrolment_id, wanted.device_key, asked.now, ecard_id=ecard_id)
+            issued = self._alone.issue_to(wanted.enrolment_id, wanted.device_key, now, ecard_id=ecard_id)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this one's own, and raised where that waits
             asked.outcome.set_exception(error)
         else:
@@ -137,12 +106,12 @@ class IssuingMany:
 
     def _sorted(self, batch: Sequence[_Asked], now: datetime) -> tuple[list[tuple[_Asked, Issuable]], list[_Asked]]:
         """Those that can be made together, and the others. One binds a card, and any number joins a bound one."""
-        found = self._register.issuable([one.wanted.enrolment_id for one in batch])
+        found = self._register.issuable([one.question[0].enrolment_id for one in batch])
         plain: list[tuple[_Asked, Issuable]] = []
         others: list[_Asked] = []
         taken: set[str] = set()
         for asked in batch:
-            one, proof = found.get(asked.wanted.enrolment_id), asked.wanted.enrolment_id
+            one, proof = found.get(asked.question[0].enrolment_id), asked.question[0].enrolment_id
             free = one is not None and (one.binding is not None or one.enrolment.card_ref not in taken)
             if one is None or not free or proof in taken or not self._is_plain(one, now):
                 others.append(asked)
@@ -181,7 +150,8 @@ class IssuingMany:
             card, assurance = found.card, found.enrolment.assurance
             if card is None or assurance is None:
                 raise NotFound("card_unknown", "no such card in the register")
-            point = asked.wanted.device_key
+            wanted = asked.question[0]
+            point = wanted.device_key
             ecard_id = _ecard_of(found.binding)
             try:
                 draft = self._drafter.lay_out(
@@ -201,7 +171,7 @@ class IssuingMany:
             plan = PlanRow(
                 card_ref=card.card_ref,
                 plan_id=self._random(16).hex(),
-                enrolment_id=asked.wanted.enrolment_id,
+                enrolment_id=wanted.enrolment_id,
                 ecard_id=ecard_id or self._random(16).hex(),
                 card_status=card.status,
                 profile=profile.vct,

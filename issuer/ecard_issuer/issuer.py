@@ -47,9 +47,11 @@ from ecard_issuer.quota_office import QuotaOffice
 from ecard_issuer.reissue import Reissue
 from ecard_issuer.relying.assembly import Relying
 from ecard_issuer.service_points.office import ServicePoints
+from ecard_issuer.settlements.opening import Settling
 from ecard_issuer.testmode.opening import TestMode
 from ecard_issuer.tickets.opening import Showing
 from ecard_issuer.wallets.opening import Wallets
+from ecard_keys.certified_keys import CertifiedKeys
 from ecard_keys.signer import KeyHome
 
 _log: Final = logging.getLogger(__name__)
@@ -80,6 +82,7 @@ class Issuer:
     approvals: Approvals
     quotas: QuotaOffice
     signer: KeyHome
+    request_keys: CertifiedKeys
     signing: CountingDesk
     enrolment: Enrolment
     issuing: Issuing
@@ -90,6 +93,7 @@ class Issuer:
     acting: Mandates
     applications: Applications
     relying: Relying
+    settling: Settling
     linking: Linking
     login: Login
     service_points: ServicePoints

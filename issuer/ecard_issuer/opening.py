@@ -67,12 +67,14 @@ from ecard_issuer.relying.assembly import assemble_relying
 from ecard_issuer.root_keys import RootKeys
 from ecard_issuer.service_points.office import ServicePoints
 from ecard_issuer.service_points.sql import SqlPoints
+from ecard_issuer.settlements.opening import open_settling
 from ecard_issuer.testmode.cards import Rooms
 from ecard_issuer.testmode.mode import settle_mode
 from ecard_issuer.testmode.opening import anchors_of, chips_of, mode_of, open_test_mode, people_of
 from ecard_issuer.tickets.opening import open_showing
 from ecard_issuer.trust_board import TrustBoard
 from ecard_issuer.wallets.opening import open_wallets
+from ecard_keys.certified_keys import CertifiedKeys
 from ecard_keys.chip_key import ChipKeyHolder
 from ecard_keys.encryption import FileUnsealing
 from ecard_keys.pepper import FilePepper
@@ -175,6 +177,7 @@ def open_issuer(settings: IssuerSettings, place: DataDir, engine: Engine, outsid
         identity.issuer,
         FileUnsealing(file.file),
     )
+    settling = open_settling(engine, cards, keys, signing, relying, linking.links, holders.passwords, register)
     channels = open_channels(
         settings,
         engine,
@@ -188,7 +191,9 @@ def open_issuer(settings: IssuerSettings, place: DataDir, engine: Engine, outsid
     channel_events = open_channel_events(
         engine, register, partners, people.references, told_links, HookAddresses(SqlChannels(engine)), clock
     )
-    rooms = every_room(engine, register, acting, applications, holders, relying, life, intake, partners, linking)
+    rooms = every_room(
+        engine, register, acting, applications, holders, relying, life, intake, partners, linking, settling
+    )
     privacy = open_privacy(engine, register, people, book, approvals, acting, rooms=rooms)
     showing = open_showing(engine, register, linking.links, channels.office, identity.issuer, hub)
     wallets = open_wallets(
@@ -202,7 +207,6 @@ def open_issuer(settings: IssuerSettings, place: DataDir, engine: Engine, outsid
         acting,
         pepper,
         identity.issuer,
-        wake.ring,
         review_all=settings.wallet_review,
         four_eyes=approvals.needed > 0,
     )
@@ -239,6 +243,7 @@ def open_issuer(settings: IssuerSettings, place: DataDir, engine: Engine, outsid
             settle,
             life.upkeep.turn,
             relying.upkeep,
+            settling.desk.upkeep,
             linking.upkeep,
             login.upkeep,
             intake.upkeep,
@@ -270,6 +275,7 @@ def open_issuer(settings: IssuerSettings, place: DataDir, engine: Engine, outsid
         approvals=approvals,
         quotas=QuotaOffice(quotas_file(settings), register, approvals),
         signer=home,
+        request_keys=CertifiedKeys(file.file),
         signing=signing,
         enrolment=enrolment,
         issuing=issuing,
@@ -280,6 +286,7 @@ def open_issuer(settings: IssuerSettings, place: DataDir, engine: Engine, outsid
         acting=acting,
         applications=applications,
         relying=relying,
+        settling=settling,
         linking=linking,
         login=login,
         service_points=ServicePoints(SqlPoints(engine)),

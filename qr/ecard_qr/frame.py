@@ -23,6 +23,7 @@ from ecard_card.errors import EcardError, InvalidInput
 
 CREDENTIAL_ID_SIZE: Final = 16
 NONCE_SIZE: Final = 8
+CHALLENGE_SIZE: Final = 16
 SIGNATURE_SIZE: Final = 64
 MAX_AUDIENCE: Final = 64
 MAX_CREDENTIAL: Final = 1024
@@ -31,8 +32,8 @@ MAX_TIME: Final = 253402300799  # 9999-12-31T23:59:59Z, so that every time read 
 
 _OFFLINE_AAD: Final = b"ecard-qr-1"
 _ONLINE_CONTEXT: Final = b"ecard-qr-0"
-_ONLINE_VERSION: Final = 1
-_CLAIM_AUD, _CLAIM_IAT, _CLAIM_CNONCE = 3, 6, 39
+_ONLINE_VERSION, _ANSWER_VERSION = 1, 2
+_CLAIM_AUD, _CLAIM_IAT, _CLAIM_NONCE, _CLAIM_CNONCE = 3, 6, 10, 39
 # A protected header of exactly two members in deterministic order always starts so; the credential is the rest.
 _PROTECTED_START: Final = {
     Algorithm.ES256: bytes.fromhex("a201280d"),
@@ -47,7 +48,7 @@ _ES256_SKIPPED, _SM2_SKIPPED = map(len, _PROTECTED_START.values())
 class OfflineFrame(NamedTuple):
     """An EC1 frame as read. `credential` is the issuer CWT, whole (tag 18); `issued_at` is a NumericDate.
 
-    `algorithm` is what the header says the device signed with.
+    `algorithm` is what the header says the device signed with, `challenge` the digest of the one that this answers.
     """
 
     credential: bytes
@@ -57,6 +58,7 @@ class OfflineFrame(NamedTuple):
     algorithm: Algorithm
     signing_input: bytes
     signature: bytes
+    challenge: bytes | None = None
 
     def __repr__(self) -> str:
         return f"OfflineFrame(issued_at={self.issued_at}, audience={self.audience!r})"  # the rest is the whole code
@@ -71,6 +73,7 @@ class OnlineFrame:
     nonce: bytes = field(repr=False)
     signing_input: bytes = field(repr=False)
     signature: bytes = field(repr=False)
+    challenge: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +99,20 @@ class UnsignedOnline:
     credential_id: bytes = field(repr=False)
     issued_at: int
     nonce: bytes = field(repr=False)
+    challenge: bytes | None = field(default=None, repr=False)
 
     @property
     def signing_input(self) -> bytes:
-        return _online_signing_input(self.credential_id, self.issued_at, self.nonce)
+        return _ONLINE_CONTEXT + cbor.encode(self._members)
 
     def complete(self, signature: bytes) -> bytes:
         """The frame. `signature` is raw r||s, 64 bytes; otherwise `InvalidInput` `bad_code`."""
-        signature = _exactly(signature, SIGNATURE_SIZE)
-        return cbor.encode([_ONLINE_VERSION, self.credential_id, self.issued_at, self.nonce, signature])
+        return cbor.encode([*self._members, _exactly(signature, SIGNATURE_SIZE)])
+
+    @property
+    def _members(self) -> list[object]:
+        plain = [self.credential_id, self.issued_at, self.nonce]
+        return [_ONLINE_VERSION, *plain] if self.challenge is None else [_ANSWER_VERSION, *plain, self.challenge]
 
 
 def draft_offline(
@@ -113,25 +121,37 @@ def draft_offline(
     nonce: bytes,
     audience: str | None = None,
     algorithm: Algorithm = Algorithm.ES256,
+    *,
+    challenge: bytes | None = None,
 ) -> UnsignedOffline:
     """Lay out an EC1 frame for a device key of `algorithm`.
 
     `credential` is an issuer CWT (COSE_Sign1, tag 18), `issued_at` a NumericDate, `nonce` 8 fresh random bytes,
-    `audience` the counter the code is for, if one is meant. Raises `InvalidInput` `bad_code`.
+    `audience` the counter the code is for, if one is meant, `challenge` the digest of the one that is answered: it
+    names the counter already, so that both together are refused. Raises `InvalidInput` `bad_code`.
     """
     try:
         cose.decode_sign1(credential, limit=MAX_CREDENTIAL)
     except EcardError:
         raise InvalidInput("bad_code", "the credential is no COSE_Sign1") from None
     claims: dict[int, object] = {_CLAIM_IAT: _time(issued_at), _CLAIM_CNONCE: _exactly(nonce, NONCE_SIZE)}
+    if audience is not None and challenge is not None:
+        raise InvalidInput("bad_code", "an answer to a challenge names no audience besides")
     if audience is not None:
-        claims[_CLAIM_AUD] = _audience(audience)
+        claims[_CLAIM_AUD] = check_audience(audience)
+    if challenge is not None:
+        claims[_CLAIM_NONCE] = _exactly(challenge, CHALLENGE_SIZE)
     return UnsignedOffline(_PROTECTED_START[algorithm] + credential, cbor.encode(claims))
 
 
-def draft_online(credential_id: bytes, issued_at: int, nonce: bytes) -> UnsignedOnline:
-    """Lay out an EC0 frame: 16-byte credential id, NumericDate, 8 fresh random bytes. `InvalidInput` `bad_code`."""
-    return UnsignedOnline(_exactly(credential_id, CREDENTIAL_ID_SIZE), _time(issued_at), _exactly(nonce, NONCE_SIZE))
+def draft_online(
+    credential_id: bytes, issued_at: int, nonce: bytes, *, challenge: bytes | None = None
+) -> UnsignedOnline:
+    """Lay out an EC0 frame: 16-byte credential id, NumericDate, 8 fresh random bytes, and the digest of the challenge
+    that is answered, if one is. Raises `InvalidInput` `bad_code`."""
+    answered = None if challenge is None else _exactly(challenge, CHALLENGE_SIZE)
+    named = _exactly(credential_id, CREDENTIAL_ID_SIZE)
+    return UnsignedOnline(named, _time(issued_at), _exactly(nonce, NONCE_SIZE), answered)
 
 
 def parse_offline(data: bytes) -> OfflineFrame:
@@ -150,8 +170,8 @@ def parse_offline(data: bytes) -> OfflineFrame:
         raise InvalidInput("bad_code", "the credential is longer than any of ours")
     match = _CLAIMS.fullmatch(payload)
     if match is None:
-        raise InvalidInput("bad_code", "not the claims iat and cnonce, with or without aud, in deterministic CBOR")
-    head, text, issued_at, nonce = match.groups()
+        raise InvalidInput("bad_code", "not the claims iat and cnonce, with aud or nonce or neither, as written here")
+    head, text, _, issued_at, challenge, nonce = match.groups()
     if head is not None and len(text) != (head[1] if len(head) == 2 else head[0] - 0x60):
         raise InvalidInput("bad_code", "the length of the audience is not the one it states")
     return OfflineFrame(
@@ -162,12 +182,16 @@ def parse_offline(data: bytes) -> OfflineFrame:
         algorithm=algorithm,
         signing_input=cose.signing_input(protected, payload, _OFFLINE_AAD),
         signature=signature,
+        challenge=challenge,
     )
 
 
-# Deterministic CBOR leaves the claims one spelling: {3: aud (1 to 64 visible ASCII characters), 6: iat, 39: cnonce}.
+# Deterministic CBOR leaves the claims one spelling each: {6: iat, 39: cnonce}, with 3: aud (1 to 64 visible ASCII
+# characters) before them, or with 10: nonce between them.
 _CLAIMS: Final = re.compile(
-    rb"(?:\xa2|\xa3\x03([\x61-\x77]|\x78[\x18-\x40])([!-~]{1,64}))\x06" + cbor.UINT64 + rb"\x18\x27\x48(.{8})",
+    rb"(?:\xa2|\xa3\x03([\x61-\x77]|\x78[\x18-\x40])([!-~]{1,64})|(\xa3))\x06"
+    + cbor.UINT64
+    + rb"(?(3)\x0a\x50(.{16}))\x18\x27\x48(.{8})",
     re.DOTALL,
 )
 
@@ -178,21 +202,21 @@ def parse_online(data: bytes) -> OnlineFrame:
         parts = cbor.decode(data, limit=MAX_FRAME, max_depth=2)
     except EcardError:
         raise InvalidInput("bad_code", "the frame is no CBOR of ours") from None
-    if type(parts) is not list or len(parts) != 5 or type(parts[0]) is not int or parts[0] != _ONLINE_VERSION:
-        raise InvalidInput("bad_code", "want an array of five that starts with version 1")
-    credential_id = _exactly(parts[1], CREDENTIAL_ID_SIZE)
-    issued_at, nonce = _time(parts[2]), _exactly(parts[3], NONCE_SIZE)
+    if type(parts) is not list or not parts or type(parts[0]) is not int or _LENGTHS.get(parts[0]) != len(parts):
+        raise InvalidInput("bad_code", "want an array of five that starts with version 1, or of six with version 2")
+    answered = _exactly(parts[4], CHALLENGE_SIZE) if parts[0] == _ANSWER_VERSION else None
+    draft = draft_online(parts[1], parts[2], parts[3], challenge=answered)
     return OnlineFrame(
-        credential_id=credential_id,
-        issued_at=issued_at,
-        nonce=nonce,
-        signing_input=_online_signing_input(credential_id, issued_at, nonce),
-        signature=_exactly(parts[4], SIGNATURE_SIZE),
+        credential_id=draft.credential_id,
+        issued_at=draft.issued_at,
+        nonce=draft.nonce,
+        signing_input=draft.signing_input,
+        signature=_exactly(parts[-1], SIGNATURE_SIZE),
+        challenge=answered,
     )
 
 
-def _online_signing_input(credential_id: bytes, issued_at: int, nonce: bytes) -> bytes:
-    return _ONLINE_CONTEXT + cbor.encode([_ONLINE_VERSION, credential_id, issued_at, nonce])
+_LENGTHS: Final = {_ONLINE_VERSION: 5, _ANSWER_VERSION: 6}
 
 
 def _exactly(value: object, size: int) -> bytes:
@@ -207,8 +231,11 @@ def _time(value: object) -> int:
     return value
 
 
-def _audience(value: object) -> str:
-    # Visible ASCII only: two texts that look alike must not be two audiences.
+def check_audience(value: object) -> str:
+    """`value` if it may name a counter in a code. Raises `InvalidInput` `bad_code`.
+
+    Visible ASCII only: two texts that look alike must not be two audiences.
+    """
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_AUDIENCE:
         raise InvalidInput("bad_code", "want an audience of 1 to 64 characters")
     if not (value.isascii() and value.isprintable()) or " " in value:

@@ -11,20 +11,15 @@ full-width letters), and reads the frame.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from enum import StrEnum
 from typing import Final
 
 from ecard_card.errors import InvalidInput
-from ecard_qr import base45
+from ecard_qr import base45, checked32
 from ecard_qr.frame import OfflineFrame, OnlineFrame, parse_offline, parse_online
 
 MAX_TEXT: Final = 4096
 
-_CRC_SIZE: Final = 2
-_CRC_START: Final = 0xFFFF
-_BASE32: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
 _BASE45: Final = frozenset(base45.ALPHABET)
 # Full-width forms U+FF01..U+FF5E stand for ASCII 0x21..0x7E; then a-z for A-Z. No other folding: str.upper()
 # would also make letters out of characters that no keyboard sends for them.
@@ -42,7 +37,7 @@ class Form(StrEnum):
 
 def to_text(frame: bytes, form: Form) -> str:
     """The one text of a frame. Raises `InvalidInput` `bad_code` when it would exceed 4096 characters."""
-    text = form.value + (base45.encode(frame) if form is Form.OFFLINE else _to_base32(frame))
+    text = form.value + (base45.encode(frame) if form is Form.OFFLINE else checked32.encode(frame))
     if len(text) > MAX_TEXT:
         raise InvalidInput("bad_code", "the frame is too long for a code")
     return text
@@ -60,7 +55,7 @@ def decode(text: str) -> tuple[Form, bytes]:
     if prefix == Form.OFFLINE:
         frame, alphabet = _from_base45(body), _BASE45
     elif prefix == Form.ONLINE:
-        frame, alphabet = _from_base32(body), _BASE32
+        frame, alphabet = checked32.decode(body), checked32.ALPHABET
     else:
         raise InvalidInput("unreadable_code", "starts like no code of ours")
     if frame is None and alphabet.issuperset(body):
@@ -86,25 +81,6 @@ def parse(text: str) -> OfflineFrame | OnlineFrame:
             raise InvalidInput("unreadable_code", "an EC1 code with its case or width changed")
     form, frame = decode(text)
     return parse_offline(frame) if form is Form.OFFLINE else parse_online(frame)
-
-
-def _crc16(data: bytes) -> bytes:
-    """CRC-16/IBM-3740 (polynomial 0x1021, start 0xFFFF, not reflected), big-endian; of "123456789": 29B1."""
-    return binascii.crc_hqx(data, _CRC_START).to_bytes(_CRC_SIZE, "big")
-
-
-def _to_base32(frame: bytes) -> str:
-    return base64.b32encode(frame + _crc16(frame)).decode("ascii").rstrip("=")
-
-
-def _from_base32(body: str) -> bytes | None:
-    try:
-        data = base64.b32decode(body + "=" * (-len(body) % 8))
-    except ValueError:  # foreign characters, or a length that no base32 text has
-        return None
-    frame, crc = data[:-_CRC_SIZE], data[-_CRC_SIZE:]
-    # Writing it again also finds padding, set bits after the last byte, and a text too short for a checksum.
-    return frame if _crc16(frame) == crc and _to_base32(frame) == body else None
 
 
 def _from_base45(body: str) -> bytes | None:

@@ -27,7 +27,14 @@ from ecard_card.errors import (
 from ecard_card.messages import language, text
 
 #: The module by which we know that an extra is installed.
-_PROBES = {"service": "sqlalchemy", "image": "qrcode", "reader": "smartcard", "vault": "hvac", "hsm": "pkcs11"}
+_PROBES = {
+    "service": "sqlalchemy",
+    "image": "qrcode",
+    "reader": "smartcard",
+    "desk": "wsproto",
+    "vault": "hvac",
+    "hsm": "pkcs11",
+}
 
 #: Commands whose verbs come from several rooms: an entry point `key.serve` adds verbs to `ecard key`.
 _GROUPS = {

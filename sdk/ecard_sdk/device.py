@@ -14,6 +14,7 @@ from ecard_card.credential import Unsigned
 from ecard_card.errors import InvalidInput
 from ecard_keys.signer import raw_low_s
 from ecard_qr import frame, payload
+from ecard_qr.challenge import Challenge
 
 _ECDSA = ec.ECDSA(hashes.SHA256())
 
@@ -68,15 +69,21 @@ class DeviceKey:
         """A JWS that proves possession of this key to `issuer` for one enrolment."""
         return str(self._complete(device_proof.draft(issuer, enrolment_id, int(now.timestamp()))))
 
-    def offline_code(self, credential: bytes, now: datetime, audience: str | None = None) -> str:
-        """An `EC1:` code: whole, verifies without a network, lives 60 seconds. `credential` is the CWT form."""
-        draft = frame.draft_offline(credential, int(now.timestamp()), self._random(8), audience)
+    def offline_code(
+        self, credential: bytes, now: datetime, audience: str | None = None, *, challenge: Challenge | None = None
+    ) -> str:
+        """An `EC1:` code: whole, verifies without a network, lives 60 seconds. `credential` is the CWT form; with a
+        `challenge` the code answers that one and is good nowhere else."""
+        answered = None if challenge is None else challenge.digest
+        draft = frame.draft_offline(credential, int(now.timestamp()), self._random(8), audience, challenge=answered)
         return payload.to_text(self._frame(draft), payload.Form.OFFLINE)
 
-    def online_code(self, credential: bytes, now: datetime) -> str:
-        """An `EC0:` code: short, resolved by an online verifier, lives 60 seconds. `credential` is the CWT form."""
+    def online_code(self, credential: bytes, now: datetime, *, challenge: Challenge | None = None) -> str:
+        """An `EC0:` code: short, resolved by an online verifier, lives 60 seconds. `credential` is the CWT form; with a
+        `challenge` the code answers that one and is good nowhere else."""
         credential_id = cwt.parse(credential).credential_id
-        draft = frame.draft_online(credential_id, int(now.timestamp()), self._random(8))
+        answered = None if challenge is None else challenge.digest
+        draft = frame.draft_online(credential_id, int(now.timestamp()), self._random(8), challenge=answered)
         return payload.to_text(self._frame(draft), payload.Form.ONLINE)
 
     def present(self, credential: str, names: Collection[str], *, audience: str, nonce: str, now: datetime) -> str:

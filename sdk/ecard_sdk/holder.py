@@ -12,7 +12,8 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from ecard_card import cwt
-from ecard_card.errors import InvalidInput, NotFound
+from ecard_card.errors import CheckFailed, InvalidInput, NotFound
+from ecard_qr.challenge import Challenge
 from ecard_sdk.device import DeviceKey
 
 #: The part of its life after which a credential is to be renewed, so that a week without a network does no harm.
@@ -146,6 +147,18 @@ class Device:
     def short_code(self, name: str) -> str:
         """A fresh `EC0:` code: short, resolved by an online verifier, lives 60 seconds. Raises `NotFound`."""
         return self.key.online_code(self._named(name).cwt, self._clock())
+
+    def answer(self, name: str, challenge: Challenge, *, short: bool = False) -> str:
+        """A fresh code that answers what a counter asked, and is good for that alone: `EC1:`, or `EC0:` where `short`.
+
+        Show the holder the counter's name, and what is paid to whom, and call this only once they agreed. Raises
+        `NotFound` `credential_unknown`; `CheckFailed` `challenge_expired`.
+        """
+        held, now = self._named(name), self._clock()
+        if now.timestamp() > challenge.expires_at:
+            raise CheckFailed("challenge_expired", "what the counter showed is over; ask for it anew")
+        make = self.key.online_code if short else self.key.offline_code
+        return make(held.cwt, now, challenge=challenge)
 
     def renewal(self, name: str) -> Renewal:
         """Whether a credential is to be renewed now. Raises `NotFound` `credential_unknown`."""

@@ -16,6 +16,10 @@ export interface EcardCodeEvents {
   'ecard:refresh': CustomEvent<{ until: number }>;
   /** The session ends within a minute, or has ended: fetch another ticket from your back end. */
   'ecard:ticket': CustomEvent<Record<string, never>>;
+  /** The holder agreed to what a counter asked: the code on show answers it. */
+  'ecard:agreed': CustomEvent<Record<string, never>>;
+  /** Nothing is answered: `declined` by the holder, or `challenge_expired`. */
+  'ecard:declined': CustomEvent<{ reason: string }>;
   /** A request was refused, with the service's code; `no_network` where none came through. */
   'ecard:error': CustomEvent<{ code: string }>;
 }
@@ -32,6 +36,10 @@ export class EcardCode extends HTMLElement {
   readonly phase: Phase;
   /** Where codes are made: by a key of this browser, or by the authority. */
   readonly made: '' | 'device' | 'server';
+  /** The text of a counter's code (`ECQ:…`), as your scanner read it: the holder sees what is asked and agrees on the
+   * element; then the code on show answers that alone. Throws an error whose `code` says why nothing can be answered:
+   * `unreadable_code`, `code_damaged`, `bad_challenge`, `challenge_expired`, `device_key_needed`, `not_live`. */
+  answer(text: string): void;
   /** A new code now. */
   refresh(): Promise<void>;
   /** The same as an `ecard:capture` event. */

@@ -24,10 +24,9 @@ from tests.contracts.register_approvals_contract import approved, asked, no, yes
 from tests.contracts.register_contract import LIST_SIZE
 from tests.contracts.register_race import race
 from tests.contracts.register_world import LATER, NOW, World, key_row, refused
-from tests.issuer.register.conftest import migrated_database, migrated_file, postgres_engine, sqlite_engine
-from tests.postgres import postgres_server
+from tests.issuer.register.conftest import postgres_engine, sqlite_engine
 
-__all__ = ["migrated_database", "migrated_file", "postgres_engine", "postgres_server", "sqlite_engine"]
+__all__ = ["postgres_engine", "sqlite_engine"]
 
 CHANGE = Change("key.promote", "aaaa0001", {"purpose": "credential", "despite_lead": False})
 Sql = Callable[..., int]

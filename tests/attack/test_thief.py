@@ -126,7 +126,7 @@ def test_claims_are_shown_only_with_a_verdict_that_accepts() -> None:
 
 def test_a_code_cannot_answer_a_challenge() -> None:
     verdict = judge(WORLD, DEVICE.offline_code(COMPACT, NOW), nonce="n")
-    assert (verdict.outcome, verdict.reason) == (Outcome.INVALID, "wrong_nonce")
+    assert (verdict.outcome, verdict.reason) == (Outcome.INVALID, "challenge_unanswered")
 
 
 class LyingHost:

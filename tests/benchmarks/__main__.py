@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tests.benchmarks import (
     code_picture,
+    damaged_codes,
+    growth_verify,
     import_rows,
     issue_library,
     offline_check,
@@ -19,6 +21,7 @@ from tests.benchmarks import (
     sdk_codes,
     signing,
     status_out,
+    verify_http,
     wallet_issue,
 )
 
@@ -30,7 +33,11 @@ BENCHMARKS: dict[str, Callable[[], list[dict[str, object]]]] = {
     "pin_verify": pin_verify.run,
     "import_rows": import_rows.run,
     "code_picture": code_picture.run,
+    "damaged_codes": damaged_codes.run,
     "sdk_code_create": sdk_codes.run,
+    "verify_http": verify_http.run,
+    "growth_verify": growth_verify.run,
+    "verifier_memory": verify_http.run_memory,
     "revocation": revocation.run,
     "sign_file": signing.run_file,
     "sign_sm2": signing.run_sm2,

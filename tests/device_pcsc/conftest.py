@@ -77,6 +77,16 @@ class Desk:
         self._process.stdout.close()
 
 
+def needs_pcsc() -> Path:
+    """The virtual reader driver, where the whole stack is installed."""
+    library = private.driver()
+    require(Path(private.PCSCD).exists(), "pcscd", "apt-get install pcscd")
+    require(library is not None, "the virtual reader driver vpcd", "apt-get install vsmartcard-vpcd")
+    require(importlib.util.find_spec("smartcard") is not None, "pyscard", "pip install 'ecard[reader]'")
+    assert library is not None
+    return library
+
+
 @pytest.fixture
 def pcsc() -> Iterator[private.Daemon]:
     """A pcscd of our own, with two empty virtual readers; it starts in 30 ms.
@@ -84,11 +94,7 @@ def pcsc() -> Iterator[private.Daemon]:
     Each test has its own: pcscd looks for cards every 400 ms, and a card that is swapped between two looks after a
     failed power-down stays unseen until it is pulled.
     """
-    library = private.driver()
-    require(Path(private.PCSCD).exists(), "pcscd", "apt-get install pcscd")
-    require(library is not None, "the virtual reader driver vpcd", "apt-get install vsmartcard-vpcd")
-    require(importlib.util.find_spec("smartcard") is not None, "pyscard", "pip install 'ecard[reader]'")
-    assert library is not None
+    library = needs_pcsc()
     with (
         tempfile.TemporaryDirectory(prefix="ecard-pcsc-", ignore_cleanup_errors=True) as folder,
         private.running(Path(folder), library) as daemon,

@@ -71,18 +71,20 @@ def free_port_pair() -> int:
 
 
 @contextlib.contextmanager
-def running(folder: Path, library: Path) -> Iterator[Daemon]:
-    """Start pcscd in `folder` (its path short: a Unix socket's is at most 107 bytes) and stop it by its pid.
+def running(folder: Path, library: Path, port: int | None = None) -> Iterator[Daemon]:
+    """Start pcscd in `folder` (its path short: a Unix socket's is at most 107 bytes) and stop it by its pid. With the
+    `port` of one that ended there it is the same service again.
 
     One driver entry with its two slots: the driver keeps one state per slot, so a second entry would overwrite it.
     """
-    port = free_port_pair()
+    port = port or free_port_pair()
     configuration = folder / "reader.conf.d"
-    configuration.mkdir()
+    configuration.mkdir(exist_ok=True)
     (configuration / "readers").write_text(
         f'FRIENDLYNAME "{READER}"\nDEVICENAME /dev/null:0x{port:04X}\nLIBPATH {library}\nCHANNELID 0x{port:04X}\n'
     )
     socket_path, log = folder / "pcscd.comm", folder / "pcscd.log"
+    socket_path.unlink(missing_ok=True)
     slots = (Slot(f"{READER} 00 00", port), Slot(f"{READER} 00 01", port + 1))
     with socket.socket(socket.AF_UNIX) as listener, log.open("wb") as output:
         listener.bind(str(socket_path))

@@ -5,6 +5,7 @@ They are forked from a server that has loaded the house before, so that one that
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import json
 import os
@@ -153,7 +154,7 @@ def poller(places: Places) -> None:
         try:
             with urllib.request.urlopen(request, timeout=_POLL_S) as response:  # noqa: S310
                 sets = json.load(response)["sets"]
-        except (OSError, ValueError):
+        except (OSError, ValueError, http.client.HTTPException):
             away.wait(0.05)  # what is asked again at once would be all that the machine does
             continue
         for token in sets.values():

@@ -51,7 +51,7 @@ def test_an_issuer_killed_at_any_moment_loses_nothing(
     engine: str, tmp_path: Path, request: pytest.FixtureRequest, record_property: Record
 ) -> None:
     if engine == "postgresql":
-        url = request.getfixturevalue("postgres_server").new_database()
+        url = request.getfixturevalue("postgres_server").new_register()
     else:
         url = f"sqlite:///{tmp_path / 'register.sqlite3'}"
     kills = 0

@@ -22,9 +22,6 @@ from ecard_keys.desk.journal import Journal, Outcome
 from tests.faults.reissue_child import BATCH
 from tests.issuer.reissuing import issue, promote, replaced_once
 from tests.issuer.service import Service, open_service
-from tests.postgres import postgres_server
-
-__all__ = ["postgres_server"]
 
 CARDS = 20
 Record = Callable[[str, object], None]
@@ -60,7 +57,7 @@ def test_jobs_side_by_side_of_which_one_is_killed(
     engine: str, tmp_path: Path, request: pytest.FixtureRequest, record_property: Record
 ) -> None:
     if engine == "postgresql":
-        url = request.getfixturevalue("postgres_server").new_database()
+        url = request.getfixturevalue("postgres_server").new_register()
     else:
         url = f"sqlite:///{tmp_path / 'register.sqlite3'}"
     service = open_service(tmp_path, database_url=url)

@@ -13,7 +13,6 @@ from ecard_issuer.foresight import Foresight
 from ecard_issuer.key_lives import KeyLives
 from ecard_issuer.key_office import KeyOffice
 from ecard_issuer.keyring import IssuerIdentity, KeyRing
-from ecard_issuer.migrations import migrate
 from ecard_issuer.register import SqlRegister, make_engine
 from ecard_issuer.root_keys import RootKeys
 from ecard_issuer.rows import ApprovalRow
@@ -26,6 +25,7 @@ from ecard_keys.trust import trust_list
 from ecard_keys.trust.root_home import RootHome
 from tests.contracts.register_world import World
 from tests.issuer.service import Clock
+from tests.issuer.template import place_register
 from tests.root_holders import Holder, root_of, sign_list
 
 PASSPHRASE = b"only for tests"
@@ -80,9 +80,7 @@ class Bureau:
         clock: Clock | None = None,
     ) -> Bureau:
         clock = clock or Clock()
-        engine = make_engine(f"sqlite:///{folder / 'register.sqlite3'}")
-        migrate(engine)
-        register = SqlRegister(engine)
+        register = SqlRegister(make_engine(place_register(folder)))
         home = LeavingHome(folder / "keys.json", PASSPHRASE)
         holders: list[Holder] = [Holder() for _ in range(3)] if offline else []
         if offline:

@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.issuer.service import Service, open_service
-from tests.postgres import postgres_server
-
-__all__ = ["postgres_server", "service"]
 
 
 @pytest.fixture

@@ -72,9 +72,7 @@ class Office:
         database_url: str | None = None,
         owner: str = "office",
     ) -> Self:
-        if database_url is None:
-            place_register(folder)
-        engine = make_engine(database_url or f"sqlite:///{folder / 'register.sqlite3'}")
+        engine = make_engine(database_url or place_register(folder))
         migrate(engine)
         register = SqlRegister(engine)
         home = FileKeyHome(folder / "keys.json", PASSPHRASE)

@@ -19,7 +19,7 @@ from ecard_issuer.chip.simulator import ChipAuthority, SimulatedChip, piv_style,
 from ecard_issuer.config import load
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.callers import Role
-from tests.issuer.template import place_register
+from tests.issuer.template import place_passphrase, place_register
 
 ORIGIN = "https://issuer.example"
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -94,6 +94,7 @@ def open_service(
     clock = clock or Clock()
     if database_url is None:
         place_register(folder)
+    place_passphrase(folder)
     authority = ChipAuthority.create(START)
     anchors = Anchors((Anchor("test: chip CA", authority.der),), allow_test=True)
     settings = load(

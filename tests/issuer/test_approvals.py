@@ -11,7 +11,6 @@ import pytest
 
 from ecard_card.errors import ApprovalNeeded, Conflict, InvalidInput, NotFound, RuleViolation
 from ecard_issuer.approvals import LIFE, Approvals, Change
-from ecard_issuer.migrations import migrate
 from ecard_issuer.names import person_key
 from ecard_issuer.operators import Desk, NewOperator
 from ecard_issuer.register import SqlRegister, make_engine
@@ -19,14 +18,14 @@ from ecard_issuer.rows import Grant, TrustRootRow
 from ecard_issuer.states import ApprovalState
 from ecard_verifier.callers import Role
 from tests.contracts.register_world import LATER, NOW, refused
+from tests.issuer.template import place_register
 
 PROMOTE = Change("key.promote", "aaaa0001", {"purpose": "credential", "predecessor": None, "regions": ["000000"]})
 
 
 @pytest.fixture
 def register(tmp_path: Path) -> Iterator[SqlRegister]:
-    engine = make_engine(f"sqlite:///{tmp_path / 'register.db'}")
-    migrate(engine)
+    engine = make_engine(place_register(tmp_path))
     yield SqlRegister(engine)
     engine.dispose()
 

@@ -103,7 +103,7 @@ def test_many_workers_dispatch_every_row_exactly_once(service: Service) -> None:
 def test_many_workers_on_postgresql_dispatch_every_row_exactly_once(
     postgres_server: PostgresServer, tmp_path: Path
 ) -> None:
-    service = open_service(tmp_path, database_url=postgres_server.new_database())
+    service = open_service(tmp_path, database_url=postgres_server.new_register())
     _many_workers(service)
     service.issuer.close()
 

@@ -210,7 +210,7 @@ def test_one_device_that_asks_twenty_times_at_once_gets_one_credential(office: O
 def test_one_device_that_asks_twenty_times_at_once_on_postgresql_gets_one_credential(
     tmp_path: Path, postgres_server: PostgresServer
 ) -> None:
-    _ask_twenty_times(Office.open(tmp_path, database_url=postgres_server.new_database()), False)
+    _ask_twenty_times(Office.open(tmp_path, database_url=postgres_server.new_register()), False)
 
 
 def _ask_twenty_times(office: Office, renewal: bool) -> None:

@@ -12,16 +12,22 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from ecard_card import sd_jwt
 from ecard_card.card import ChipAssurance
 from ecard_card.errors import EcardError, InvalidInput
-from ecard_card.status import CardChange
+from ecard_card.status import CardChange, CardStatus
 from ecard_issuer.issue_many import IssuingMany, Wanted, _Asked
+from ecard_issuer.register import tables
+from ecard_issuer.register.engine import reading
 from ecard_issuer.rows import EnrolmentRow
-from ecard_issuer.states import CredentialState, PlanState
+from ecard_issuer.states import CredentialState, OutboxKind, PlanState
+from ecard_issuer.together import Asked
+from ecard_issuer.web.models import NewCard
 from ecard_keys.desk.desk import SigningProfile
 from ecard_sdk.device import DeviceKey
+from tests.issuer.links_kit import evidence
 from tests.issuer.service import Service, open_service
 from tests.issuer.wallet_kit import proven
 
@@ -86,6 +92,29 @@ def test_keys_of_one_card_are_signed_in_two_calls_and_again_give_the_same(
     rows = service.issuer.register.credentials_of(card_of(service, first))
     assert {row.state for row in rows} == {CredentialState.LIVE}
     assert len(rows) == 6
+
+
+def test_a_new_chip_that_is_proven_by_several_keys_at_once_is_told_of_once(service: Service, many: IssuingMany) -> None:
+    issuer = service.issuer
+    (issued,) = many.issue([Wanted(proven(service, 940), device())], service.clock())
+    old_ref = issuer.register.card_of_ecard(issued.ecard_id) or ""
+    body = service.card_body(941) | {"holder": service.card_body(940)["holder"], "status": 0}
+    new_ref = issuer.cards.register(NewCard.model_validate(body).to_card(), CardStatus.SEALED, service.clock())
+    issuer.lifecycle.replace(old_ref, new_ref, service.clock())
+    issuer.lifecycle.change(new_ref, CardChange.ENABLE, service.clock())
+
+    def again() -> Wanted:
+        opened = issuer.enrolment.begin("desk 1", service.clock())
+        answer = evidence(service, 941, opened.challenge.digest())
+        return Wanted(issuer.enrolment.complete(opened.enrolment_id, answer, service.clock()).enrolment_id, device())
+
+    for wanted in ([again(), again(), again()], [again()]):
+        assert {one.ecard_id for one in many.issue(wanted, service.clock())} == {issued.ecard_id}
+    outbox = tables.outbox
+    with reading(issuer.engine) as connection:
+        of_card = select(outbox.c.body).where(outbox.c.card_ref == new_ref, outbox.c.kind == OutboxKind.REBOUND.value)
+        told = connection.scalars(of_card).all()
+    assert sorted(body.get("proven", False) for body in told) == [False, True]
 
 
 def test_twenty_at_once_each_have_their_own_and_share_the_work(service: Service, many: IssuingMany, desk: Desk) -> None:
@@ -178,10 +207,10 @@ def test_a_crash_between_steps_is_settled_as_a_single_issuance_is(tmp_path: Path
 
 def one_by_one(many: IssuingMany, wanted: Sequence[Wanted], now: datetime) -> list[str]:
     """What became of each, all asked for in one batch."""
-    asked = [_Asked(one, now) for one in wanted]
-    many._waiting += asked
+    asked: list[_Asked] = [Asked((one, now)) for one in wanted]
+    many._waiting._waiting += asked
     with contextlib.suppress(BaseException):
-        many._work()
+        many._waiting._next()
     errors = [one.outcome.exception(timeout=0) for one in asked]
     return ["ok" if error is None else getattr(error, "code", type(error).__name__) for error in errors]
 
@@ -257,7 +286,7 @@ def test_two_processes_with_the_same_proofs_at_once_bind_each_card_once(
 ) -> None:
     url = None
     if engine == "postgresql":
-        url = request.getfixturevalue("postgres_server").new_database()
+        url = request.getfixturevalue("postgres_server").new_register()
     service = open_service(tmp_path, database_url=url)
     issuer, now = service.issuer, service.clock()
     both = [

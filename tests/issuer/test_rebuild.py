@@ -61,7 +61,7 @@ def test_after_any_history_the_lists_are_what_the_register_says(
     url = None
     if engine == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres_server")
-        url = server.new_database()
+        url = server.new_register()
     service = open_service(tmp_path, database_url=url)
     drawn = random.Random(3)  # noqa: S311 - a history of a test
     cards = [issue(service, serial)[0] for serial in range(1, 7)]

@@ -12,7 +12,6 @@ from typing import cast
 import pytest
 
 from ecard_card.errors import CheckFailed, EcardError, NotFound, RuleViolation, Unavailable
-from ecard_issuer.migrations import migrate
 from ecard_issuer.register import SqlRegister, make_engine
 from ecard_issuer.root_keys import RootKeys
 from ecard_issuer.rows import Grant, SigningKeyRow, TrustListRow
@@ -26,6 +25,7 @@ from ecard_keys.trust.root_chain import RootDraft, assemble_root, walk_roots
 from ecard_keys.trust.root_home import RootHome
 from ecard_keys.trust.root_signature import Pair
 from ecard_keys.trust.trust_list import IssuerEntry, TrustList, TrustListDraft, open_trust_list
+from tests.issuer.template import place_register
 from tests.root_holders import Holder, root_of, sign_list
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -67,9 +67,7 @@ class Shaky(SqlRegister):
 
 
 def register(path: Path) -> Shaky:
-    engine = make_engine(f"sqlite:///{path}")
-    migrate(engine)
-    return Shaky(engine)
+    return Shaky(make_engine(place_register(path.parent, path.name)))
 
 
 @pytest.fixture

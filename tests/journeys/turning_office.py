@@ -32,7 +32,6 @@ from ecard_issuer.key_lives import KeyLives
 from ecard_issuer.key_office import KeyOffice
 from ecard_issuer.keyring import IssuerIdentity, KeyRing
 from ecard_issuer.lifecycle import LifeCycle
-from ecard_issuer.migrations import migrate
 from ecard_issuer.people import People
 from ecard_issuer.publishing.publisher import Publisher
 from ecard_issuer.register import SqlRegister, make_engine
@@ -50,6 +49,7 @@ from ecard_keys.trust.root_home import RootHome
 from ecard_sdk.device import DeviceKey
 from tests.issuer.office import ISSUER, PASSPHRASE, Office
 from tests.issuer.service import START, Clock
+from tests.issuer.template import place_register
 
 ASKER, SECOND = "first admin", "second admin"
 _Done = TypeVar("_Done")
@@ -90,8 +90,7 @@ class TurningOffice:
     @classmethod
     def open(cls, folder: Path, rules: RotationRules) -> TurningOffice:
         clock = Clock()
-        engine = make_engine(f"sqlite:///{folder / 'register.sqlite3'}")
-        migrate(engine)
+        engine = make_engine(place_register(folder))
         register = SqlRegister(engine)
         home = FileKeyHome(folder / "keys.json", PASSPHRASE)
         roots = RootKeys(RootHome(folder / "roots.json", PASSPHRASE, create=True))

@@ -15,14 +15,25 @@ const answers = {
   crc16: ({ bytes }) => hex(core.crc16(fromHex(bytes))),
   lowS: ({ signature }) => hex(deviceKey.lowS(fromHex(signature))),
   // Codes with a signature that the test chose: what was signed, and the text.
-  async layout({ credential, credentialId, issuedAt, nonce, audience, signature }) {
+  async layout({ credential, credentialId, issuedAt, nonce, audience, challenge, signature }) {
     const signed = [];
     const sign = async (bytes) => (signed.push(hex(bytes)), fromHex(signature));
+    const digest = challenge && fromHex(challenge);
     const texts = [
-      await core.offlineCode(sign, fromHex(credential), issuedAt, fromHex(nonce), audience),
-      await core.onlineCode(sign, fromHex(credentialId), issuedAt, fromHex(nonce)),
+      await core.offlineCode(sign, fromHex(credential), issuedAt, fromHex(nonce), audience, digest),
+      await core.onlineCode(sign, fromHex(credentialId), issuedAt, fromHex(nonce), digest),
     ];
     return { signed, texts };
+  },
+  // What a counter showed: its members and digest, or the code of the refusal.
+  async challenge({ text }) {
+    const sha256 = async (bytes) => new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes));
+    try {
+      const { frame, nonce, ...read } = core.readChallenge(text);
+      return { ...read, nonce: hex(nonce), frame: hex(frame), digest: hex(await core.digestOf(sha256, { frame })) };
+    } catch (error) {
+      return { refused: error.code ?? String(error) };
+    }
   },
   // Codes and proofs by a key of WebCrypto.
   async signed({ credential, credentialId, issuedAt, nonce, issuer, challenge, count }) {

@@ -89,5 +89,10 @@ def online(issued_at: int = LAST_TIME) -> bytes:
     return draft.complete(sign(KEYS.device, draft.signing_input))
 
 
+def online_text(issued_at: int) -> str:
+    """An EC0 code of that second."""
+    return to_text(online(issued_at), Form.ONLINE)
+
+
 OFFLINE_TEXT: Final = to_text(offline(), Form.OFFLINE)
-ONLINE_TEXT: Final = to_text(online(), Form.ONLINE)
+ONLINE_TEXT: Final = online_text(LAST_TIME)

@@ -48,6 +48,7 @@ def test_vectors(vector: dict[str, str | int | None]) -> None:
     assert frame.nonce.hex() == vector["nonce"]
     assert frame.signing_input.hex() == vector["signing_input"]
     assert frame.signature.hex() == vector["signature"]
+    assert (None if frame.challenge is None else frame.challenge.hex()) == vector.get("challenge")
     if isinstance(frame, OfflineFrame):
         assert frame.credential.hex() == vector["credential"]
         assert frame.audience == vector["audience"]

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecard_card.errors import EcardError, InvalidInput, NotFound, Unavailable
+from ecard_card.errors import CheckFailed, EcardError, InvalidInput, NotFound, Unavailable
 from ecard_qr import payload
+from ecard_qr.challenge import Challenge
 from ecard_qr.frame import OfflineFrame, OnlineFrame
 from ecard_sdk.device import DeviceKey
 from ecard_sdk.device_file import EncryptedFile
@@ -49,6 +50,21 @@ def test_a_device_makes_good_codes_after_a_restart(world: World, store: DeviceSt
     assert isinstance(payload.parse(again.short_code("link-1")), OnlineFrame)
     again.drop("link-1")
     assert Device(store).held == {}
+
+
+def test_it_answers_a_counter_until_the_question_is_over(world: World) -> None:
+    clock = Clock(NOW)
+    device = Device(MemoryStore(), clock=clock)
+    device.keep("a", credential(world, device))
+    asked = Challenge("desk-7", "第七窗口", "payment", int(NOW.timestamp()) + 60, bytes(16))
+    verdict = check(device.answer("a", asked), world.trust(), world.statuses(), NOW, nonce=asked.answer)
+    assert verdict.outcome == "valid"
+    short = payload.parse(device.answer("a", asked, short=True))
+    assert isinstance(short, OnlineFrame)
+    assert short.challenge == asked.digest
+    clock.now = NOW + timedelta(seconds=61)
+    with pytest.raises(CheckFailed, match="challenge_expired"):
+        device.answer("a", asked)
 
 
 def test_it_knows_when_to_renew(world: World) -> None:

@@ -72,7 +72,7 @@ def check_webhooks() -> None:
 
 def check_command(folder: Path) -> None:
     groups = {
-        (): ["bundle", "events", "key", "listen", "trigger", "trust", "verify"],
+        (): ["bundle", "events", "key", "listen", "read", "trigger", "trust", "verify"],
         ("bundle",): ["update"],
         ("key",): ["serve"],
     }
@@ -86,6 +86,10 @@ def check_command(folder: Path) -> None:
     demand(json.loads(good.stdout)["outcome"] == "valid", "ecard verify --offline says valid")
     old = run("verify", *bundle, (folder / "old-code.txt").read_text())
     demand(old.returncode == 1 and "code_expired" in old.stdout, "an old code is refused")
+    unread = run("read")
+    demand(
+        unread.returncode == 3 and "ecard[reader]" in unread.stderr, f"ecard read says what to install: {unread.stderr}"
+    )
 
 
 def check_light() -> None:

@@ -19,6 +19,7 @@ from ecard_keys.key import DEFAULT_USER_ID, P256_ORDER, KeyPurpose, KeyState
 from ecard_keys.sm2 import keys as sm2
 from ecard_keys.trust.trust import DeniedKey, Trust
 from ecard_qr import frame, payload
+from ecard_qr.challenge import Challenge, Transaction
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.check import STEPS, check, check_credential
 from ecard_verifier.policy import ONLINE_POLICY, Policy
@@ -91,6 +92,27 @@ def test_a_selective_disclosure_presentation_is_valid_for_its_audience_and_nonce
     assert judge(world, shown, audience="https://other.example", nonce="n-1").reason == "wrong_audience"
     assert judge(world, shown, audience="https://clinic.example", nonce="n-2").reason == "wrong_nonce"
     assert judge(world, token, audience="https://clinic.example", nonce="n-1").reason == "key_binding_missing"
+
+
+def test_an_answer_to_a_challenge_is_good_for_that_challenge_alone(
+    world: World, device: DeviceKey, compact: bytes
+) -> None:
+    asked = Challenge("desk-7", "窗口", "payment", seconds(NOW) + 120, bytes(16), Transaction(500, "fund", "1"))
+    dearer = replace(asked, transaction=Transaction(5000, "fund", "1"))
+    held = {cwt.parse(compact).credential_id: compact}
+    plain = device.offline_code(compact, NOW)
+    for answer in (
+        device.offline_code(compact, NOW, challenge=asked),
+        device.online_code(compact, NOW, challenge=asked),
+    ):
+        assert judge(world, answer, credentials=held, nonce=asked.answer).outcome is Outcome.VALID
+        strict = Policy(audience_required=True)
+        assert judge(world, answer, credentials=held, nonce=asked.answer, policy=strict).outcome is Outcome.VALID
+        for asking in (dearer.answer, None):
+            verdict = judge(world, answer, credentials=held, nonce=asking)
+            assert (verdict.outcome, verdict.reason) == (Outcome.INVALID, "wrong_nonce")
+    verdict = judge(world, plain, nonce=asked.answer)
+    assert (verdict.outcome, verdict.reason) == (Outcome.INVALID, "challenge_unanswered")
 
 
 @pytest.mark.parametrize("offset", [-60, -59, 0, 59, 60])

@@ -15,7 +15,7 @@ from ecard_verifier.bundle import MAX_DELTAS, extend_bundle, open_bundle
 from ecard_verifier.status_deltas import Place
 
 #: What a new bundle mends; anything else that is refused is refused.
-_OUTGROWN: Final = frozenset({"status_delta_gone", "bundle_full", "unknown_key", "key_not_active", "delta_gap"})
+OUTGROWN: Final = frozenset({"status_delta_gone", "bundle_full", "unknown_key", "key_not_active", "delta_gap"})
 
 
 class PublishedSource(Protocol):
@@ -50,7 +50,7 @@ def update_bundle(
                 data = extend_bundle(data, deltas, clock(), root)
             return data, False
         except EcardError as error:
-            if error.code not in _OUTGROWN:
+            if error.code not in OUTGROWN:
                 raise
     if root is None:
         raise InvalidInput("root_needed", "only a whole new bundle leads on from this one; pin a root for it")

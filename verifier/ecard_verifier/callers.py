@@ -26,6 +26,7 @@ class Role(StrEnum):
     SOURCE = "source"  # the physical card system
     RELYING = "relying"  # a service that people use on the strength of their card
     PARTNER = "partner"  # is told when something changes
+    MERCHANT = "merchant"  # manages one group of merchants
 
 
 #: Those who have codes verified; a verifier by itself knows no others.
@@ -34,10 +35,11 @@ VERIFIER_ROLES: Final = (Role.OPERATOR, Role.VERIFIER, Role.COUNTER)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A known caller."""
+    """A known caller. `group` is the group of merchants that it belongs to, None for everybody else."""
 
     name: str
     role: Role
+    group: str | None = None
 
 
 def token_hash(token: str) -> str:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from math import ceil
 
 from ecard_card.credential import DEVICE_ALGORITHMS, card_type
 from ecard_card.errors import CheckFailed, EcardError
 from ecard_card.region import covers
 from ecard_card.sd_jwt import SdJwt
-from ecard_card.status import EcardStatus
 from ecard_keys.key import DEVICE_USER_ID, KeyPurpose
 from ecard_keys.status_uri import belongs_to, list_uri
 from ecard_keys.trust.trust import Trust, TrustedKey
@@ -22,7 +20,8 @@ from ecard_keys.verify import PublicKey, load_public_key, verify
 from ecard_verifier.policy import Policy
 from ecard_verifier.presented import Issued, Shown, read, read_issued
 from ecard_verifier.statuses import CredentialSource, Statuses, StatusReading
-from ecard_verifier.verdict import OUTCOMES, CheckLine, Outcome, Verdict, outcome_of
+from ecard_verifier.steps import Walk, code_expiry, passed
+from ecard_verifier.verdict import OUTCOMES, Outcome, Verdict, outcome_of
 
 STEPS = (
     "read",
@@ -50,6 +49,7 @@ def check(
     credentials: CredentialSource | None = None,
     audience: str | None = None,
     nonce: str | None = None,
+    transaction_data: Sequence[str] = (),
 ) -> Verdict:
     """Judge a code or token. Never raises on hostile input; never `valid` without every step below.
 
@@ -63,12 +63,14 @@ def check(
      6. **Validity**: issued, not before, expires (RFC 8392 §3.1, RFC 9901), `policy.skew` both ways.
      7. **Holder signature** by the device key the issuer bound (RFC 8747, RFC 9901 §4.3).
      8. **Freshness** of what the holder signed: not from the future, not older than `policy.code_life`.
-     9. **Audience** and nonce, where the holder's signature or the relying party names them.
+     9. **Audience** and nonce, where the holder's signature or the relying party names them; and the `transaction_data`
+        that was asked to be confirmed, all of it and nothing else (OpenID4VP 1.0 §8.4).
     10. **Status**: known, recent enough, and not suspended or ended (Token Status List §8.3; after the signatures).
     11. **Chip assurance** of the binding is at least what the policy demands.
 
-    `now` is aware UTC. `audience` and `nonce` are what this verifier is called and has asked. A replayed code is
-    not seen here: hand `replay_key` to a replay guard.
+    `now` is aware UTC. `audience` and `nonce` are what this verifier is called and has asked (for a code `nonce` is the
+    `answer` of a challenge), `transaction_data` the texts of its request. A replayed code is not seen here: hand
+    `replay_key` to a replay guard.
     """
     walk = _Walk(now.timestamp(), policy)
     issued: Issued | None = None
@@ -84,7 +86,7 @@ def check(
             raise CheckFailed("unknown_credential", "the reference was resolved to another credential")
         key = walk.issuer(issued, trust)
         walk.at = 6
-        walk.in_validity(issued)
+        walk.in_validity(issued.issued_at, issued.not_before, issued.expires_at)
         walk.at = 7
         device_key = _device_key(issued)
         if shown.algorithm is not None and shown.algorithm != issued.device_algorithm:
@@ -94,7 +96,7 @@ def check(
         walk.at = 8
         walk.fresh(shown)
         walk.at = 9
-        walk.addressed(shown, audience, nonce)
+        walk.addressed(shown, audience, nonce, transaction_data)
         walk.at = 10
         reading = statuses.read(_status_uri(issued, key), issued.status_index)
         reason = walk.status(reading)
@@ -116,7 +118,7 @@ def check(
         issuer=key.issuer.issuer if key else None,
         credential_id=issued.credential_id if proven and issued else None,
         replay_key=(issued.credential_id or b"") + shown.instance if proven and issued and shown else None,
-        code_expires_at=_code_expiry(shown, policy) if shown and reading else None,
+        code_expires_at=code_expiry(shown, policy) if shown and reading else None,
         claims=issued.claims if outcome in (Outcome.VALID, Outcome.CHECK) and issued else {},
     )
 
@@ -126,7 +128,7 @@ def check_credential(credential: bytes | SdJwt, trust: Trust, now: datetime, pol
     walk = _Walk(now.timestamp(), policy)
     issued = read_issued(credential)
     key = walk.issuer(issued, trust)
-    walk.in_validity(issued)
+    walk.in_validity(issued.issued_at, issued.not_before, issued.expires_at)
     _status_uri(issued, key)
     _device_key(issued)
     return issued
@@ -139,25 +141,16 @@ def _device_key(issued: Issued) -> PublicKey:
     return load_public_key(issued.device_key, issued.device_algorithm, DEVICE_USER_ID)
 
 
-_PASSED = tuple(CheckLine(number, name, True) for number, name in enumerate(STEPS, 1))
-_NOT_REACHED = tuple(CheckLine(number, name, None) for number, name in enumerate(STEPS, 1))
+_PASSED = passed(STEPS)
 
 
-class _Walk:
-    """The steps' shared facts (time, policy), and at which step we are."""
+class _Walk(Walk):
+    """The steps of an e-card: its issuer is on the trust list."""
 
-    __slots__ = ("_begun", "_now", "_policy", "at")
+    __slots__ = ()
 
     def __init__(self, seconds: float, policy: Policy) -> None:
-        self._now = int(seconds)
-        self._begun = ceil(seconds)
-        self._policy = policy
-        self.at = 1
-
-    def stopped_by(self, error: EcardError) -> tuple[CheckLine, ...]:
-        """A line per step: those behind us, the one that refused, and those never reached."""
-        failed = CheckLine(self.at, STEPS[self.at - 1], False, str(error))
-        return (*_PASSED[: self.at - 1], failed, *_NOT_REACHED[self.at :])
+        super().__init__(seconds, policy, STEPS)
 
     def issuer(self, issued: Issued, trust: Trust | None) -> TrustedKey:
         """Steps 3 to 5."""
@@ -186,16 +179,16 @@ class _Walk:
             raise CheckFailed("wrong_type", "a credential of this issuer, and no social security card")
         if not any(covers(code, issued.region) for code in key.issuer.regions):
             raise CheckFailed("region_not_allowed", "the issuer may not sign for the region of this card")
-        if issued.test_card and not self._policy.accept_test:
+        if issued.test_card and not self.policy.accept_test:
             raise CheckFailed("test_card", "a card for trying things out, about which nothing is real")
         return key
 
     def _candidates(self, kid: str, trust: Trust | None) -> Sequence[TrustedKey]:
         if trust is None:
             raise CheckFailed("trust_missing", "this verifier has no trust list")
-        if trust.issued_at > self._now + self._policy.skew:
+        if trust.issued_at > self.now + self.policy.skew:
             raise CheckFailed("clock_behind", "our clock is behind the trust list's date")
-        if trust.expires_at < self._now - self._policy.skew:
+        if trust.expires_at < self.now - self.policy.skew:
             raise CheckFailed("trust_expired", "the trust list has expired")
         candidates = trust.candidates(kid, KeyPurpose.CREDENTIAL)
         if not candidates:
@@ -203,44 +196,6 @@ class _Walk:
                 raise CheckFailed("key_wrong_purpose", "the key it names may not sign credentials")
             raise CheckFailed("unknown_key", "no issuer on the trust list has this key")
         return candidates
-
-    def in_validity(self, issued: Issued) -> None:
-        skew = self._policy.skew
-        if max(issued.issued_at, issued.not_before) > self._now + skew:
-            raise CheckFailed("not_yet_valid", "the credential is not valid yet")
-        if issued.expires_at < self._now - skew:
-            raise CheckFailed("expired", "the credential has expired")
-
-    def fresh(self, shown: Shown) -> None:
-        if shown.issued_at > self._now + self._policy.skew:
-            raise CheckFailed("code_from_future", "the device signed at a time that has not come")
-        if shown.issued_at < self._now - self._policy.code_life - self._policy.skew:
-            raise CheckFailed("code_expired", "the device signed too long ago")
-
-    def addressed(self, shown: Shown, audience: str | None, nonce: str | None) -> None:
-        if shown.audience is None and self._policy.audience_required:
-            raise CheckFailed("audience_missing", "this policy wants a code made for this verifier")
-        if shown.audience is not None and shown.audience != audience:
-            raise CheckFailed("wrong_audience", "made for another verifier")
-        if shown.nonce != nonce:
-            raise CheckFailed("wrong_nonce", "not an answer to this verifier's challenge")
-
-    def status(self, reading: StatusReading) -> str:
-        """`ok` or `status_aging`; raises for every other reading."""
-        if reading.value == EcardStatus.INVALID:  # final: true however old the list is
-            raise CheckFailed("ended", "the e-card was cancelled or its card replaced")
-        age = self._begun - reading.as_of  # a second that has begun counts: else the bound would be one longer
-        if age < -self._policy.skew:
-            raise CheckFailed("clock_behind", "our clock is behind the status list's date")
-        if reading.expires_at is not None and reading.expires_at < self._now - self._policy.skew:
-            raise CheckFailed("status_expired", "the status list has expired")
-        if age > self._policy.status_usable:
-            raise CheckFailed("status_stale", "the status is older than the policy can use")
-        if reading.value == EcardStatus.SUSPENDED:
-            raise CheckFailed("suspended", "the card is reported lost or locked")
-        if reading.value != EcardStatus.VALID:
-            raise CheckFailed("status_not_understood", "a status value that we do not know")
-        return "ok" if age <= self._policy.status_fresh else "status_aging"
 
 
 def _status_uri(issued: Issued, key: TrustedKey) -> str:
@@ -250,7 +205,3 @@ def _status_uri(issued: Issued, key: TrustedKey) -> str:
     if issued.status_uri is None or not belongs_to(issued.status_uri, template):
         raise CheckFailed("status_list_foreign", "the status uri is not one of the issuer's")
     return issued.status_uri
-
-
-def _code_expiry(shown: Shown, policy: Policy) -> datetime:
-    return datetime.fromtimestamp(shown.issued_at + policy.code_life + policy.skew, UTC)

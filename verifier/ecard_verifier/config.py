@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from ecard_card.card import ChipAssurance
 from ecard_card.errors import InvalidInput
@@ -19,16 +21,24 @@ TOKENS_FILE: Final = "tokens.json"
 CLIENT_NAMES: Final = frozenset(
     {"app_id", "key_file", "key_id", "base_url", "webhook_secret", "counter_token", "operator_token"}
 )
+#: Of the agent on a clerk's machine.
+_DESK_NAMES: Final = ("desk_port", "desk_origins", "desk_data")
 #: `ECARD_<NAME>` that belong to the whole house: the settings files of services and of the signer, what callers of a
 #: service and test runs set.
-SHARED_NAMES: Final = frozenset({"config", "require_all", "signer_config", "token", "token_file", *CLIENT_NAMES})
+SHARED_NAMES: Final = frozenset(
+    {"config", "require_all", "signer_config", "token", "token_file", *_DESK_NAMES, *CLIENT_NAMES}
+)
 _HOUSE: Final = "ECARD_"
 _DATA: Final = "verifier-data"
 #: Known here, used by whoever calls a verifier or makes keys for it, and not by the verifier itself.
 _FOREIGN: Final = frozenset({"cache_seconds", "url"})
 _MAX_FILE: Final = 1 << 20
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.:\[\]-]{1,255}")  # as browsers write it, and fit for a header
+_SECRETS: Final = ("feed_token", "key_passphrase")
 #: Feeds followed by one verifier; each is a connection and a thread.
 MAX_ISSUERS: Final = 64
+#: Systems whose pages may be told: all of them stand in a header of `/counter`.
+MAX_ORIGINS: Final = 32
 
 
 class FetchStatuses(StrEnum):
@@ -58,7 +68,8 @@ class VerifierSettings:
 
     Either `bundle` (offline), or `trust_root` and someone to follow (live) is needed: `issuer_url` and `feed_token`,
     tables `[[verifier.issuers]]` of the settings file (`url`, `issuer`, `feed_token_file`), or both.
-    `feed_token` is a secret: `..._FEED_TOKEN_FILE` names a file that holds it; it may not stand in the TOML file.
+    `feed_token` and `key_passphrase` are secrets: `..._FEED_TOKEN_FILE` and `..._KEY_PASSPHRASE_FILE` name files that
+    hold them; neither may stand in the TOML file.
     """
 
     data: Path  # directory of the mirror, the replay guard and the cached trust list; default: verifier-data
@@ -74,6 +85,13 @@ class VerifierSettings:
     port: int = 8002
     issuers: tuple[FollowedIssuer, ...] = ()  # in the file only
     fetch_statuses: FetchStatuses = FetchStatuses.HTTPS
+    purposes: Path | None = None  # ecard-purposes/1, in the place of our own
+    public_url: str = ""  # https, as wallets reach this verifier: with it, they can be asked
+    key_passphrase: str = field(default="", repr=False)  # of those keys; default: the file key-passphrase in `data`
+    trusted_issuers: Path | None = None  # ecard-trusted-issuers/1: other issuers whose credentials are accepted
+    counter_origins: tuple[str, ...] = ()  # pages of systems that hear of verifications on the counter's page
+    management_host: str = "127.0.0.1"
+    management_port: int | None = None  # health and metrics; none without it
 
     def __post_init__(self) -> None:
         if self.bundle is None:
@@ -84,8 +102,10 @@ class VerifierSettings:
             names = [followed.issuer for followed in self.followed]
             if len(names) > MAX_ISSUERS or len(set(names)) != len(names):
                 raise InvalidInput("bad_setting", f"{PREFIX}ISSUERS: too many, or one issuer twice")
-        if not 0 <= self.port <= 65535:
+        if not 0 <= self.port <= 65535 or not 0 <= (self.management_port or 0) <= 65535:
             raise InvalidInput("bad_setting", f"{PREFIX}PORT is no port")
+        if self.public_url and not _is_origin(self.public_url):
+            raise InvalidInput("bad_setting", f"{PREFIX}PUBLIC_URL is no https origin (http on this machine only)")
 
     @property
     def followed(self) -> tuple[FollowedIssuer, ...]:
@@ -102,10 +122,15 @@ class EmbeddedSettings:
     audience: str | None = None
     minimum_assurance: ChipAssurance = ChipAssurance.DECLARED
     fetch_statuses: FetchStatuses = FetchStatuses.HTTPS
+    purposes: Path | None = None
+    trusted_issuers: Path | None = None
+    counter_origins: tuple[str, ...] = ()
 
 
 #: Every `ECARD_VERIFIER_<NAME>`, in lower case.
-NAMES: Final = frozenset({item.name for item in fields(VerifierSettings)} | _FOREIGN | {"feed_token_file"})
+NAMES: Final = frozenset(
+    {item.name for item in fields(VerifierSettings)} | _FOREIGN | {f"{name}_file" for name in _SECRETS}
+)
 
 
 def load_embedded(environ: Mapping[str, str], issuer_names: Collection[str]) -> EmbeddedSettings:
@@ -116,7 +141,12 @@ def load_embedded(environ: Mapping[str, str], issuer_names: Collection[str]) -> 
     if lost:
         raise InvalidInput("bad_setting", f"{PREFIX}{lost[0].upper()} is for a verifier by itself: `serve verifier`")
     return EmbeddedSettings(
-        _audience(values), _assurance(values), _fetch_statuses(values.get("fetch_statuses", "https"))
+        _audience(values),
+        _assurance(values),
+        _fetch_statuses(values.get("fetch_statuses", "https")),
+        _purposes(values),
+        _path(values.get("trusted_issuers")),
+        _origins(values.get("counter_origins", ())),
     )
 
 
@@ -125,30 +155,46 @@ def load_places(environ: Mapping[str, str], issuer_names: Collection[str]) -> tu
     return _places(_values(environ, issuer_names))
 
 
+def load_purposes_file(environ: Mapping[str, str], issuer_names: Collection[str]) -> Path | None:
+    """The operator's own file of purposes, whatever else may be missing."""
+    return _purposes(_values(environ, issuer_names))
+
+
+def load_request_keys(environ: Mapping[str, str], issuer_names: Collection[str]) -> tuple[Path, str]:
+    """The data directory and the passphrase of the keys in it, empty where none is set."""
+    values = _values(environ, issuer_names)
+    _read_secrets(values)
+    return _places(values)[0], str(values.get("key_passphrase", ""))
+
+
 def load_settings(environ: Mapping[str, str], issuer_names: Collection[str] = ()) -> VerifierSettings:
     """Settings from `environ` and the TOML file it names. `issuer_names` are the lower-case names of an issuer on the
     same machine: every other `ECARD_*` is a typo. Raises `InvalidInput` `unknown_setting`, `setting_missing` or
     `bad_setting`, naming the setting and never its value."""
     values = _values(environ, issuer_names)
-    secret_file = values.pop("feed_token_file", None)
-    if secret_file is not None:
-        values["feed_token"] = _read("feed_token_file", Path(str(secret_file))).decode("ascii", "replace").strip()
+    _read_secrets(values)
     data, tokens = _places(values)
-    root, bundle = values.get("trust_root"), values.get("bundle")
     return VerifierSettings(
         data=data,
         tokens=tokens,
         issuer_url=str(values.get("issuer_url", "")).rstrip("/"),
         issuer=str(values.get("issuer", "")),
         feed_token=str(values.get("feed_token", "")),
-        trust_root=Path(str(root)) if root else None,
-        bundle=Path(str(bundle)) if bundle else None,
+        trust_root=_path(values.get("trust_root")),
+        bundle=_path(values.get("bundle")),
         audience=_audience(values),
         minimum_assurance=_assurance(values),
         host=str(values.get("host", "127.0.0.1")),
         port=_port(values.get("port", 8002)),
         issuers=_issuers(values.get("issuers", [])),
         fetch_statuses=_fetch_statuses(values.get("fetch_statuses", "https")),
+        purposes=_purposes(values),
+        public_url=str(values.get("public_url", "")).rstrip("/"),
+        key_passphrase=str(values.get("key_passphrase", "")),
+        trusted_issuers=_path(values.get("trusted_issuers")),
+        counter_origins=_origins(values.get("counter_origins", ())),
+        management_host=str(values.get("management_host", "127.0.0.1")),
+        management_port=_port(values["management_port"]) if values.get("management_port") else None,
     )
 
 
@@ -168,6 +214,14 @@ def _issuers(value: object) -> tuple[FollowedIssuer, ...]:
         token = _read("feed_token_file", Path(table["feed_token_file"])).decode("ascii", "replace").strip()
         found.append(FollowedIssuer(url, str(table.get("issuer") or url), token))
     return tuple(found)
+
+
+def _origins(value: object) -> tuple[str, ...]:
+    """A list, or a text with spaces between them."""
+    listed = value.split() if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or len(listed) > MAX_ORIGINS or not all(map(_is_plain_origin, listed)):
+        raise InvalidInput("bad_setting", f"{PREFIX}COUNTER_ORIGINS: want https origins (http on this machine only)")
+    return tuple(str(one) for one in listed)
 
 
 def _fetch_statuses(value: object) -> FetchStatuses:
@@ -192,6 +246,14 @@ def _values(environ: Mapping[str, str], issuer_names: Collection[str]) -> dict[s
     return values
 
 
+def _read_secrets(values: dict[str, object]) -> None:
+    """Put what the files of secrets hold in the place of their names."""
+    for name in _SECRETS:
+        secret_file = values.pop(f"{name}_file", None)
+        if secret_file is not None:
+            values[name] = _read(f"{name}_file", Path(str(secret_file))).decode("utf-8", "replace").strip()
+
+
 def _places(values: Mapping[str, object]) -> tuple[Path, Path]:
     data = Path(str(values.get("data") or _DATA))
     return data, Path(str(values.get("tokens") or data / TOKENS_FILE))
@@ -214,8 +276,9 @@ def _from_file(path: str, issuer_names: Collection[str]) -> dict[str, object]:
     table = content.get(TABLE, {})
     if not isinstance(table, dict):
         raise InvalidInput("bad_setting", f"[{TABLE}] is no table")
-    if "feed_token" in table:
-        raise InvalidInput("bad_setting", "feed_token may not stand in the settings file; use feed_token_file")
+    for name in _SECRETS:
+        if name in table:
+            raise InvalidInput("bad_setting", f"{name} may not stand in the settings file; use {name}_file")
     return dict(table)
 
 
@@ -227,8 +290,32 @@ def _read(name: str, path: Path) -> bytes:
         raise InvalidInput("bad_setting", f"the file that {name} names cannot be read") from None
 
 
+def _path(value: object) -> Path | None:
+    return Path(str(value)) if value else None
+
+
+def _is_plain_origin(value: object) -> bool:
+    return isinstance(value, str) and _ORIGIN.fullmatch(value) is not None and _is_origin(value)
+
+
+def _is_origin(url: str) -> bool:
+    """`https://host[:port]`, or http to this machine."""
+    try:
+        parts = urlsplit(url)
+        bare = parts.hostname and not (parts.path or parts.query or parts.fragment) and "@" not in parts.netloc
+        _ = parts.port
+    except ValueError:
+        return False
+    local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    return bool(bare) and (parts.scheme == "https" or local)
+
+
 def _audience(values: Mapping[str, object]) -> str | None:
     return str(values["audience"]) if values.get("audience") else None
+
+
+def _purposes(values: Mapping[str, object]) -> Path | None:
+    return Path(str(values["purposes"])) if values.get("purposes") else None
 
 
 def _assurance(values: Mapping[str, object]) -> ChipAssurance:

@@ -14,14 +14,13 @@ from ecard_card import jose
 from ecard_card.algorithm import Algorithm
 from ecard_card.card import ChipAssurance
 from ecard_card.errors import CheckFailed, InvalidInput
-from ecard_keys.key import MAX_INTEGER, KeyPurpose
+from ecard_keys.key import MAX_INTEGER
 from ecard_keys.trust.trust import Trust
-from ecard_keys.verify import verify
+from ecard_verifier.statement import require_in_force, signed_by
 from ecard_verifier.verdict import rfc3339
 
 TYP: Final = "ecard-confirmation+jwt"
 LIMIT: Final = 4096
-SKEW: Final = 60
 WAYS: Final = ("code", "chip", "login")
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -108,36 +107,11 @@ def verify_confirmation(token: str, trust: Trust, now: datetime, *, service: str
     `wrong_audience`, `not_yet_valid`, `expired`; `Unavailable` `algorithm_unavailable`.
     """
     seconds = int(now.timestamp())
-    jws = jose.parse_compact(token, typ=TYP, limit=LIMIT)
-    if jws.header.keys() != {"alg", "kid", "typ"}:
-        raise InvalidInput("bad_confirmation", "want just alg, kid and typ in the header")
-    if trust.expires_at < seconds - SKEW:
-        raise CheckFailed("trust_expired", "the trust list has expired")
-    kid = str(jws.header["kid"])
-    candidates = trust.candidates(kid, KeyPurpose.STATEMENT)
-    if not candidates:
-        if any(trust.candidates(kid, purpose) for purpose in KeyPurpose):
-            raise CheckFailed("key_wrong_purpose", "the key it names may not sign confirmations")
-        raise CheckFailed("unknown_key", "no issuer on the trust list has this key")
-    signers = [
-        key
-        for key in candidates
-        if key.record.algorithm == jws.algorithm and verify(key.loaded(), jws.signing_input, jws.signature)
-    ]
-    if len(signers) != 1:
-        raise CheckFailed("bad_signature", "not signed by the one key that it names")
+    jws, key = signed_by(token, trust, seconds, typ=TYP, limit=LIMIT)
     said = read_claims(jws.payload)
-    refusal = signers[0].accepts(said.confirmed_at)
-    if refusal is not None:
-        raise CheckFailed(refusal, "the issuer's key may not have signed this then")
-    if said.issuer != signers[0].issuer.issuer:
-        raise CheckFailed("issuer_mismatch", "iss is not the issuer that the signing key belongs to")
     if service is not None and said.service != service:
         raise CheckFailed("wrong_audience", "given to another service")
-    if said.confirmed_at > seconds + SKEW:
-        raise CheckFailed("not_yet_valid", "dated ahead of our clock")
-    if said.valid_until < seconds - SKEW:
-        raise CheckFailed("expired", "the confirmation is over")
+    require_in_force(key, said.issuer, said.confirmed_at, said.valid_until, seconds)
     return said
 
 

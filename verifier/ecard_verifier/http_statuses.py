@@ -90,7 +90,7 @@ class HttpStatuses:
         trust = self._trust.current()
         if trust is None or not any(belongs_to(uri, entry.status_uri) for entry in trust.issuers):
             raise CheckFailed("status_unknown", "no issuer on the trust list has this status list")
-        if not _may_fetch(uri, self._allowed):
+        if not may_fetch(uri, self._allowed):
             raise CheckFailed("status_unknown", "lists at such an address are not fetched here")
         place = self._place(uri)
         if self._monotonic() >= place.due:
@@ -196,7 +196,8 @@ class HttpStatuses:
             raise Unavailable("status_unavailable", f"no status list: {type(error).__name__}") from None
 
 
-def _may_fetch(uri: str, allowed: FetchStatuses) -> bool:
+def may_fetch(uri: str, allowed: FetchStatuses) -> bool:
+    """Whether an address is one that this setting permits: https without a user, or http to this machine."""
     try:
         url = httpx2.URL(uri)
     except httpx2.InvalidURL:

@@ -11,13 +11,11 @@ from typing import Final
 
 from ecard_card import jose
 from ecard_card.errors import CheckFailed, InvalidInput
-from ecard_keys.key import KeyPurpose
 from ecard_keys.trust.trust import Trust
-from ecard_keys.verify import verify
+from ecard_verifier.statement import require_in_force, signed_by
 
 TYP: Final = "ecard-login-request+jwt"
 LIMIT: Final = 8192
-SKEW: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +45,15 @@ def verify_login_request(token: str, trust: Trust, now: datetime, *, app_id: str
     """The request, if an issuer on the trust list signed it for this app and it is not over. Pure.
 
     Raises `InvalidInput` `bad_login_request`, `bad_jws`, `wrong_type`, `algorithm_not_allowed`; `CheckFailed`
-    `trust_expired`, `unknown_key`, `bad_signature`, the key's own reason, `issuer_mismatch`, `wrong_audience`,
-    `not_yet_valid`, `expired`.
+    `trust_expired`, `unknown_key`, `key_wrong_purpose`, `bad_signature`, the key's own reason, `issuer_mismatch`,
+    `wrong_audience`, `not_yet_valid`, `expired`.
     """
     seconds = int(now.timestamp())
-    jws = jose.parse_compact(token, typ=TYP, limit=LIMIT)
-    if trust.expires_at < seconds - SKEW:
-        raise CheckFailed("trust_expired", "the trust list has expired")
-    candidates = trust.candidates(str(jws.header.get("kid", "")), KeyPurpose.STATEMENT)
-    if not candidates:
-        raise CheckFailed("unknown_key", "no issuer on the trust list has this key for statements")
-    signers = [
-        key
-        for key in candidates
-        if key.record.algorithm == jws.algorithm and verify(key.loaded(), jws.signing_input, jws.signature)
-    ]
-    if len(signers) != 1:
-        raise CheckFailed("bad_signature", "not signed by the one key that it names")
+    jws, key = signed_by(token, trust, seconds, typ=TYP, limit=LIMIT)
     said = _read(jws.payload)
-    refusal = signers[0].accepts(said.issued_at)
-    if refusal is not None:
-        raise CheckFailed(refusal, "the issuer's key may not have signed this then")
-    if said.issuer != signers[0].issuer.issuer:
-        raise CheckFailed("issuer_mismatch", "iss is not the issuer that the signing key belongs to")
     if said.app_id != app_id:
         raise CheckFailed("wrong_audience", "made for another app")
-    if said.issued_at > seconds + SKEW:
-        raise CheckFailed("not_yet_valid", "dated ahead of our clock")
-    if said.expires_at < seconds - SKEW:
-        raise CheckFailed("expired", "the request is over")
+    require_in_force(key, said.issuer, said.issued_at, said.expires_at, seconds)
     return said
 
 

@@ -63,9 +63,10 @@ class Shown:
     low_s: bool
     issued_at: int
     audience: str | None
-    nonce: str | None  # a verifier's challenge (key-binding JWT); None for a code
+    nonce: str | None  # a verifier's challenge: of a code, the digest of the one that it answers
     instance: bytes
     credential_id: bytes | None = None  # the credential that a short code names
+    transaction_hashes: tuple[str, ...] = ()  # of what the holder confirmed besides (key-binding JWT)
 
 
 def read(text: str, credentials: CredentialSource | None) -> tuple[Shown, bytes | sd_jwt.SdJwt]:
@@ -77,7 +78,7 @@ def read(text: str, credentials: CredentialSource | None) -> tuple[Shown, bytes 
     if len(text) > MAX_PRESENTED:
         raise InvalidInput("unreadable_code", "longer than anything we make")
     if "~" in text:
-        return _read_sd_jwt(text)
+        return read_sd_jwt(text)
     frame = payload.parse(text)
     if isinstance(frame, OfflineFrame):
         return _from_frame(frame, frame.audience), frame.credential
@@ -94,10 +95,12 @@ def _from_frame(frame: OfflineFrame | OnlineFrame, audience: str | None) -> Show
     named = frame.credential_id if isinstance(frame, OnlineFrame) else None
     algorithm = frame.algorithm if isinstance(frame, OfflineFrame) else None
     issued_at = frame.issued_at
-    return Shown(algorithm, frame.signing_input, frame.signature, True, issued_at, audience, None, instance, named)
+    nonce = None if frame.challenge is None else jose.b64url_encode(frame.challenge)
+    return Shown(algorithm, frame.signing_input, frame.signature, True, issued_at, audience, nonce, instance, named)
 
 
-def _read_sd_jwt(text: str) -> tuple[Shown, sd_jwt.SdJwt]:
+def read_sd_jwt(text: str) -> tuple[Shown, sd_jwt.SdJwt]:
+    """As `read`, of an SD-JWT with key binding. Raises `CheckFailed` `key_binding_missing`, and what parsing raises."""
     token = sd_jwt.parse(text)
     if token.key_binding is None:
         raise CheckFailed("key_binding_missing", "a credential shown without the holder's signature proves nothing")
@@ -112,6 +115,7 @@ def _read_sd_jwt(text: str) -> tuple[Shown, sd_jwt.SdJwt]:
         binding.audience,
         binding.nonce,
         instance,
+        transaction_hashes=binding.transaction_hashes,
     )
     return shown, token
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from ecard_card.card import ChipAssurance
@@ -20,7 +20,7 @@ from ecard_verifier.policy import ONLINE_POLICY, Policy
 from ecard_verifier.replay import FirstSeen, ReplayGuard
 from ecard_verifier.statuses import CredentialSource, Dated, Statuses
 from ecard_verifier.trust_source import TrustProvider
-from ecard_verifier.verdict import CheckLine, Outcome, Verdict, outcome_of
+from ecard_verifier.verdict import OUTCOMES, CheckLine, Outcome, Verdict, outcome_of
 
 FIRST_USE: Final = "first use"
 #: Refusals that a newer trust list may turn.
@@ -30,12 +30,26 @@ _ACCEPTED: Final = (Outcome.VALID, Outcome.CHECK)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A verdict as recorded. `first_seen` is set when the code was refused as a replay."""
+    """A verdict as recorded. `first_seen` is set when the code was accepted before, `code` is what was judged: where
+    digits were typed, the code that they stood for."""
 
     verification_id: str
     verdict: Verdict
     first_seen: FirstSeen | None
     recorded_at: datetime
+    code: str = field(default="", repr=False)
+    answers: str | None = field(default=None, repr=False)  # the nonce that was asked
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a verifier's own request asked the holder's device to sign: a nonce, and texts to confirm."""
+
+    nonce: str | None = None
+    transaction_data: tuple[str, ...] = ()
+
+
+NOTHING_ASKED: Final = Asked()
 
 
 def utc_now() -> datetime:
@@ -71,38 +85,95 @@ class VerificationService:
         counter: str | None = None,
         audience: str | None = None,
         minimum_assurance: ChipAssurance | None = None,
+        again_here: bool = False,
+        asked: Asked = NOTHING_ASKED,
     ) -> Result:
         """Judge `code` (any text) for `counter`; a verdict in every case.
 
-        A code that came out `valid` or `check` is used up; the second time it is `invalid` with reason `replayed`.
+        A code that came out `valid` or `check` is used up; the second time it is `invalid` with reason `replayed`, or,
+        with `again_here`, at the counter that had it the first time `check` with reason `shown_again`.
         A code refused for another reason is not used up: a person may show it again once the reason is gone.
         Ten digits stand for a code where `numbers` says which. `minimum_assurance` can raise the service's own
-        demand, not lower it.
+        demand, not lower it. `asked` is what the holder's signature has to answer.
         """
-        policy = self._policy
-        if minimum_assurance is not None and minimum_assurance > policy.minimum_assurance:
-            policy = replace(policy, minimum_assurance=minimum_assurance)
-        now = self._clock()
-        number = None if self._numbers is None else as_number(code)
+        policy, now = self._policy_with(minimum_assurance), self._clock()
+        number = None if self._numbers is None or asked.nonce is not None else as_number(code)
         if number is not None and self._numbers is not None:
             try:
                 code = self._numbers.code_of(number, counter or "")
             except EcardError as error:
-                verdict = self._judge(code, now, policy, audience or self._audience)
+                verdict = self._judge(code, now, policy, audience or self._audience, asked)
                 unknown = replace(verdict, outcome=outcome_of(error), reason=error.code)
-                return Result(self._new_id(), unknown, None, now)
-        verdict = self._judge(code, now, policy, audience or self._audience)
+                return Result(self.new_id(), unknown, None, now)
+        verdict = self._judge(code, now, policy, audience or self._audience, asked)
         if verdict.reason in _KEYS_MAY_HAVE_CHANGED and self._trust.refresh():
-            verdict = self._judge(code, now, policy, audience or self._audience)
+            verdict = self._judge(code, now, policy, audience or self._audience, asked)
         if verdict.reason == "unknown_credential" and self._behind(now, policy):
             verdict = replace(verdict, outcome=Outcome.UNDECIDED, reason="mirror_behind")
-        verdict, first_seen = self._once(verdict, counter or "", now)
-        return Result(self._new_id(), verdict, first_seen, now)
+        verdict, first_seen = self._once(verdict, counter or "", now, again_here)
+        return Result(self.new_id(), verdict, first_seen, now, code, asked.nonce)
 
-    def _new_id(self) -> str:
+    def judge_past(
+        self,
+        code: str,
+        scanned_at: datetime,
+        *,
+        audience: str | None = None,
+        minimum_assurance: ChipAssurance | None = None,
+    ) -> Result:
+        """Judge a code that was shown at `scanned_at` by what is known now; it is not used up.
+
+        The code must have been fresh then. A card that was lost since is refused: a status has no past.
+        """
+        now = self._clock()
+        strict = self._policy_with(minimum_assurance)
+        late = max(0, int((now - scanned_at).total_seconds()))
+        lenient = replace(strict, code_life=strict.code_life + late)
+        verdict = self._judge(code, now, lenient, audience or self._audience, NOTHING_ASKED)
+        ends = verdict.code_expires_at
+        if ends is not None and ends - timedelta(seconds=lenient.code_life) > scanned_at + 2 * _skew(strict):
+            line = CheckLine(len(STEPS) + 1, FIRST_USE, None, "the device signed after the code was scanned")
+            verdict = _refused(verdict, Outcome.INVALID, "code_from_future", line)
+        return Result(self.new_id(), verdict, None, now, code)
+
+    @property
+    def trust(self) -> TrustProvider:
+        """Whom this service believes."""
+        return self._trust
+
+    @property
+    def audience(self) -> str | None:
+        """What this service is called where a request says nothing else."""
+        return self._audience
+
+    @property
+    def policy(self) -> Policy:
+        """What this service demands of every code."""
+        return self._policy
+
+    @property
+    def statuses_as_of(self) -> datetime | None:
+        """As of when statuses are known, of every issuer that is followed; None where that cannot be said."""
+        as_of = self._statuses.as_of if isinstance(self._statuses, Dated) else None
+        return None if as_of is None else datetime.fromtimestamp(as_of, UTC)
+
+    def now(self) -> datetime:
+        """By the clock of this service."""
+        return self._clock()
+
+    def _policy_with(self, minimum_assurance: ChipAssurance | None) -> Policy:
+        """The service's own, with a higher demand where one is made."""
+        if minimum_assurance is None or minimum_assurance <= self._policy.minimum_assurance:
+            return self._policy
+        return replace(self._policy, minimum_assurance=minimum_assurance)
+
+    def new_id(self) -> str:
+        """A name for a verdict, with 128 random bits."""
         return "ver_" + b64url_encode(self._random_bytes(16))
 
-    def _judge(self, code: str, now: datetime, policy: Policy, audience: str | None) -> Verdict:
+    def _judge(
+        self, code: str, now: datetime, policy: Policy, audience: str | None, asked: Asked = NOTHING_ASKED
+    ) -> Verdict:
         return check(
             code,
             self._trust.current(),
@@ -111,6 +182,8 @@ class VerificationService:
             policy,
             credentials=self._credentials,
             audience=audience,
+            nonce=asked.nonce,
+            transaction_data=asked.transaction_data,
         )
 
     def _behind(self, now: datetime, policy: Policy) -> bool:
@@ -121,7 +194,9 @@ class VerificationService:
         as_of = source.as_of
         return as_of is None or now.timestamp() - as_of > policy.status_fresh + policy.skew
 
-    def _once(self, verdict: Verdict, counter: str, now: datetime) -> tuple[Verdict, FirstSeen | None]:
+    def _once(
+        self, verdict: Verdict, counter: str, now: datetime, again_here: bool
+    ) -> tuple[Verdict, FirstSeen | None]:
         number = len(STEPS) + 1
         key, until = verdict.replay_key, verdict.code_expires_at
         if verdict.outcome not in _ACCEPTED or key is None or until is None:
@@ -134,7 +209,14 @@ class VerificationService:
         if seen is None:
             return replace(verdict, checks=(*verdict.checks, CheckLine(number, FIRST_USE, True))), None
         line = CheckLine(number, FIRST_USE, False, "replayed: this code was accepted before")
+        if again_here and counter and seen.where == counter:
+            again = replace(verdict, outcome=OUTCOMES["shown_again"], reason="shown_again")
+            return replace(again, checks=(*verdict.checks, line)), seen
         return _refused(verdict, Outcome.INVALID, "replayed", line), seen
+
+
+def _skew(policy: Policy) -> timedelta:
+    return timedelta(seconds=policy.skew)
 
 
 def _refused(verdict: Verdict, outcome: Outcome, reason: str, line: CheckLine) -> Verdict:

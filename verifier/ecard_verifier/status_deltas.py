@@ -108,6 +108,10 @@ class OfflineStatuses:
         with self._lock:
             return min((line.until for line in self._lines.values()), default=self._until)
 
+    def lists(self) -> frozenset[str]:
+        """The addresses of all lists that are here."""
+        return frozenset(self._of_list)
+
     def places(self) -> Mapping[str, Place]:
         """By issuer, where its statuses stand; an issuer whose lists do not say is left out, and takes no delta."""
         with self._lock:

@@ -138,6 +138,11 @@ class TrustSource:
         age = None if confirmed is None else int(self._monotonic() - confirmed)
         return TrustState(None if trust is None else trust.version, self._root.version, age, self.last_error)
 
+    @property
+    def root(self) -> TrustRoot:
+        """The root that is believed now: the pinned one, or the last that was walked to."""
+        return self._root
+
     def current(self) -> Trust | None:
         return self._trust
 

@@ -31,15 +31,21 @@ OUTCOMES: Mapping[str, Outcome] = MappingProxyType(
     {
         "ok": Outcome.VALID,
         "status_aging": Outcome.CHECK,
+        "shown_again": Outcome.CHECK,
+        "name_unavailable": Outcome.CHECK,
+        "offline_status": Outcome.CHECK,
         "status_unknown": Outcome.UNDECIDED,
         "status_expired": Outcome.UNDECIDED,
         "status_stale": Outcome.UNDECIDED,
         "trust_expired": Outcome.UNDECIDED,
         "trust_missing": Outcome.UNDECIDED,
         "clock_behind": Outcome.UNDECIDED,
+        "clock_unsure": Outcome.UNDECIDED,
         "needs_online": Outcome.UNDECIDED,
         "mirror_behind": Outcome.UNDECIDED,
         "algorithm_unavailable": Outcome.UNDECIDED,
+        "challenge_needed": Outcome.UNDECIDED,
+        "upload_too_old": Outcome.UNDECIDED,
     }
 )
 

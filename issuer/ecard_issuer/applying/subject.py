@@ -6,7 +6,7 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 
-from ecard_issuer.applying.desk import copy_context, details_context, note_context
+from ecard_issuer.applying.contexts import copy_context, details_context, note_context
 from ecard_issuer.applying.store import ApplicationStore
 from ecard_issuer.applying.values import ApplicationRow, DocumentCopy
 from ecard_issuer.people import Seal

@@ -13,7 +13,7 @@ from typing import Final
 from ecard_card.errors import Conflict, InvalidInput
 from ecard_card.status import CardChange, EcardStatus
 from ecard_issuer.channel_events.store import EventLog, Links
-from ecard_issuer.channel_events.values import STATUS_WORDS, Told, told_of_card, told_of_note
+from ecard_issuer.channel_events.values import STATUS_WORDS, Told, told_of_card, told_of_note, told_of_proof
 from ecard_issuer.partners.filing import MOST_WAITING
 from ecard_issuer.partners.news import card_news
 from ecard_issuer.partners.store import FeedPlace, NewsSource, PartnerStore
@@ -86,12 +86,20 @@ class ChannelFiling:
         ended = 0
         for place in places:
             row = rows.get(place.outbox_id)
+            if row is not None and row.kind is OutboxKind.REBOUND and row.body.get("proven") is True:
+                told += self._of_proof(row, now)
             if row is not None and row.kind is OutboxKind.STATUS and row.body.get("sequence") != 0:
                 of_card = self._of_card(row, now)
                 told += of_card
                 if any(item.status == STATUS_WORDS[EcardStatus.INVALID] for item in of_card):
                     ended += self._links.end_with_card(row.card_ref, now)
         return told, ended
+
+    def _of_proof(self, row: OutboxRow, now: datetime) -> list[Told]:
+        """A new card's chip was proven: its e-card can be shown again, in every app that had it before."""
+        links = [link for link in self._links.told(row.card_ref) if link.since < row.created_at <= (link.until or now)]
+        status = self._status_of(row.card_ref, now)
+        return [told_of_proof(link, row.outbox_id, status, row.created_at) for link in links]
 
     def _of_card(self, row: OutboxRow, now: datetime) -> list[Told]:
         links = [link for link in self._links.told(row.card_ref) if link.hears(row.created_at)]

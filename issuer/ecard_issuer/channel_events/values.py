@@ -140,6 +140,19 @@ def told_of_card(link: ToldLink, outbox_id: str, change: CardChange, status: Eca
     )
 
 
+def told_of_proof(link: ToldLink, outbox_id: str, status: EcardStatus, occurred_at: datetime) -> Told:
+    """The event that a new card's chip was proven, for one link: `card.changed`, with what the e-card is now."""
+    kind = ChannelEventType.CARD_CHANGED
+    return Told(
+        app_id=link.app_id,
+        event_id=event_id(link.link_id, outbox_id, kind.value),
+        link_id=link.link_id,
+        type=kind,
+        status=STATUS_WORDS[status],
+        occurred_at=occurred_at,
+    )
+
+
 def _action_type(note: LinkNote) -> str | None:
     match note.type:
         case ChannelEventType.LINK_CLAIMED:

@@ -56,7 +56,7 @@ class PcscReader:
         self._deadline = deadline
         self._worker = _Worker(name)
         self._connection: Any = None
-        self._usable = True
+        self._usable, self._abandoned = True, False
         self._strip_le = False
         try:
             self._atr = self._call(lambda: self._connect(name))
@@ -72,12 +72,12 @@ class PcscReader:
         return self._call(lambda: self._transmit(command))
 
     def close(self) -> None:
-        """Power the chip off and let the reader go. A reader that hangs is abandoned to its worker thread."""
+        """Power the chip off and let the reader go. A reader that hangs is abandoned to its worker thread, which lets
+        it go once its driver answers: with the pulled card at the latest."""
         self._usable = False
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(TimeoutError, *self._pyscard.errors):
-                self._worker.run(connection.release, self._deadline)
+        if not self._abandoned:
+            with contextlib.suppress(TimeoutError):
+                self._worker.run(self._release, self._deadline)
         self._worker.stop()
 
     def __enter__(self) -> Self:
@@ -87,6 +87,12 @@ class PcscReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(*self._pyscard.errors):
+                connection.release()
 
     def _connect(self, name: str) -> bytes:
         reader = next((reader for reader in self._pyscard.readers() if str(reader) == name), None)
@@ -111,8 +117,8 @@ class PcscReader:
         try:
             return self._worker.run(work, self._deadline)
         except TimeoutError:
-            self._usable = False
-            self._connection = None  # its thread may sit in the driver for ever: touch it no more
+            self._usable, self._abandoned = False, True
+            self._worker.then(self._release)  # the thread sits in the driver, who knows how long
             raise ChipFault("chip_mute", "the chip did not answer within the deadline") from None
         except ChipFault:
             self._usable = False
@@ -171,6 +177,10 @@ class _Worker:
         if error is not None:
             raise error
         return value  # type: ignore[return-value]
+
+    def then(self, work: Callable[[], None]) -> None:
+        """After the call under way, and nobody waits for it."""
+        self._calls.put(work)
 
     def stop(self) -> None:
         self._calls.put(None)

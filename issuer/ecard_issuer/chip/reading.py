@@ -145,10 +145,11 @@ class Reading:
 
 
 def _ascii(value: bytes) -> str:
-    try:
-        return value.rstrip(_PADDING).decode("ascii")
-    except UnicodeDecodeError:
-        raise ChipFault("chip_answer_malformed", "a text field is not ASCII") from None
+    """Visible text alone: a terminal would obey a control character of a card."""
+    text = value.rstrip(_PADDING).decode("latin-1")
+    if not (text.isascii() and text.isprintable()):
+        raise ChipFault("chip_answer_malformed", "a text field is not printable ASCII")
+    return text
 
 
 def _bcd_date(value: bytes | None) -> date | None:

@@ -34,6 +34,7 @@ from ecard_issuer.chip.simulator import (
 from ecard_issuer.chip.simulator.authentication import ALGORITHM_3DES, ALGORITHM_SM4, KEY_NAMES
 from ecard_issuer.chip.simulator.data import historical_bytes
 from ecard_issuer.chip.vpcd import DEFAULT_PORT, VpcdLink
+from ecard_issuer.cli.common import whole_number
 
 _PIV = "test:piv-p256"
 _T = TypeVar("_T")
@@ -216,14 +217,8 @@ def _master_key(path: Path) -> bytes:
 
 
 def _port(text: str) -> int:
-    return _number(text, 1, 0xFFFF)
+    return whole_number(text, 1, 0xFFFF)
 
 
 def _serial(text: str) -> int:
-    return _number(text, 0, 9999)
-
-
-def _number(text: str, least: int, most: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and least <= int(text) <= most):
-        raise argparse.ArgumentTypeError(f"want a number from {least} to {most}")
-    return int(text)
+    return whole_number(text, 0, 9999)

@@ -23,6 +23,18 @@ _MAX_INPUT = 64 << 10
 _M = TypeVar("_M", bound="BaseModel")
 
 
+def whole_number(text: str, least: int, most: int) -> int:
+    """An argument of the command line. Raises `argparse.ArgumentTypeError`."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"want a number from {least} to {most}")
+    return int(text)
+
+
+def port_number(text: str) -> int:
+    """A port to listen on; 0: a free one. Raises `argparse.ArgumentTypeError`."""
+    return whole_number(text, 0, 0xFFFF)
+
+
 def add_options(
     parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int], setting: str = "ECARD_DATA_DIR"
 ) -> None:

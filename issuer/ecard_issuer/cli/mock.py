@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ecard_issuer.cli.common import port_number
+
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `mock`."""
@@ -15,7 +17,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "channel, whose app id and key it prints as environment variables, and the people of docs/test-mode.md. "
         "Settings of a real server in the environment are not heeded. Runs until Ctrl-C.",
     )
-    mock.add_argument("--port", type=int, default=0, help="default: a free one")
+    mock.add_argument("--port", type=port_number, default=0, help="default: a free one")
     mock.add_argument("--key-file", type=Path, metavar="FILE", help="the channel's key, made if there is none")
     mock.add_argument("--webhook", action="append", default=[], metavar="URL", help="where the channel gets its events")
     mock.add_argument(

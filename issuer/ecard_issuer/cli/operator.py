@@ -8,7 +8,8 @@ from typing import Final
 from ecard_issuer.cli.common import actor_of, add_options, opened, show, talk
 from ecard_verifier.callers import Role
 
-#: What the caller of each role may do, in a few words.
+#: What the caller of each role may do, in a few words. A group's manager is no caller of the register:
+#: `ecard counter group token` makes them.
 _ROLES: Final = {
     Role.OPERATOR: "may do everything",
     Role.VERIFIER: "follows the live feed",
@@ -41,7 +42,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add.add_argument("name", metavar="NAME", help="who it is; a second token under one name is allowed")
     add.add_argument(
         "--role",
-        choices=[role.value for role in Role],
+        choices=[role.value for role in _ROLES],
         default=Role.OPERATOR.value,
         metavar="ROLE",
         help=f"one of those below (default {Role.OPERATOR.value})",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ecard_issuer.cli.common import add_options
+from ecard_issuer.cli.common import add_options, port_number
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,7 +20,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     serve.add_argument("service", nargs="?", choices=("issuer", "verifier"), help="which one to run (default: both)")
     serve.add_argument("--host", help="instead of ECARD_HOST")
-    serve.add_argument("--port", type=int, help="instead of ECARD_PORT; 0 takes a free one")
+    serve.add_argument("--port", type=port_number, help="instead of ECARD_PORT; 0 takes a free one")
     serve.add_argument("--offline", type=Path, metavar="BUNDLE", help="verifier: work from this bundle")
     add_options(serve, _run)
 

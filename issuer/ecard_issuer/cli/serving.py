@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Event, Thread
@@ -17,19 +17,20 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ecard_card.errors import InvalidInput
-from ecard_issuer.assembly import Issuer
 from ecard_issuer.cli.caller import new_token
 from ecard_issuer.cli.common import first_operator, show, talk
 from ecard_issuer.cli.connections import BACKLOG, Connection, listening, most_connections
-from ecard_issuer.config import NAMES, IssuerSettings, load
+from ecard_issuer.config import NAMES, load
 from ecard_issuer.data_dir import DataDir
 from ecard_issuer.deployment import build_all
 from ecard_issuer.web.embedded import embed_all, issuers_app
 from ecard_issuer.web.management import management_app
 from ecard_verifier.callers import Caller, Role
 from ecard_verifier.config import TOKENS_FILE, VerifierSettings, load_embedded, load_settings
+from ecard_verifier.counters.assembly import Counters
 from ecard_verifier.web.assemble import assemble
 from ecard_verifier.web.auth import CallerFile
+from ecard_verifier.web.management import verifier_management_app
 
 _GRACE_SECONDS = 3
 _WATCHERS = 16  # who ask the management port at one time
@@ -52,11 +53,18 @@ def _serve_issuer(args: argparse.Namespace) -> int:
             first_operator(issuer)
         if deployment.test is not None:
             first_operator(deployment.test, "Operator token of the test issuer")
+        app: ASGIApp
+        counters: tuple[Counters, ...] = ()
         if beside is None:
             app, what = issuers_app(deployment), "issuer"
         else:
-            app, what = embed_all(deployment, beside).app, "issuer and verifier"
-        with _management(settings, deployment.issuers) as started:
+            embedded = embed_all(deployment, beside)
+            app, what, counters = embedded.app, "issuer and verifier", (embedded.verifier.counters,)
+
+        def watched(started: Event) -> ASGIApp:
+            return management_app(deployment.issuers, started.is_set, counters)
+
+        with _management(settings.management_host, settings.management_port, watched) as started:
             _announce(args, what, listener, deployment.main.identity.issuer)
             for hosted in deployment.issuers[1:]:
                 talk(f"Also issuer {hosted.identity.issuer}, by requests for that host")
@@ -67,16 +75,16 @@ def _serve_issuer(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _management(settings: IssuerSettings, issuers: Sequence[Issuer]) -> Iterator[Event]:
+def _management(host: str, port: int | None, watched: Callable[[Event], ASGIApp]) -> Iterator[Event]:
     """Health and metrics on a port of their own while the block runs, if the settings want them; set the event when
     the service has started."""
     started = Event()
-    if settings.management_port is None:
+    if port is None:
         yield started
         return
-    with listening(settings.management_host, settings.management_port) as listener:
+    with listening(host, port) as listener:
         config = uvicorn.Config(
-            management_app(issuers, started.is_set),
+            watched(started),
             http=Connection,
             ws="none",
             loop="asyncio",
@@ -117,7 +125,12 @@ def _serve_verifier(args: argparse.Namespace) -> int:
                 callers.add(Caller("first counter", Role.COUNTER), token)
                 talk(f"Counter token, shown this once: {token}")
             _announce(args, "verifier", listener, None)
-            serve_until_stopped(verifier.app, listener, before_exit=lambda: None)
+
+            def watched(started: Event) -> ASGIApp:
+                return verifier_management_app((verifier.counters,), started.is_set, lambda: verifier.readiness().ready)
+
+            with _management(settings.management_host, settings.management_port, watched) as started:
+                serve_until_stopped(verifier.app, listener, before_exit=lambda: None, started=started)
         finally:
             place.release()
     return 0

@@ -11,7 +11,7 @@ from ecard_card import jose
 from ecard_card.errors import CheckFailed
 
 #: Answers that say nothing about the request itself, or that a little later may be others: never kept.
-_PASSING = frozenset({401, 403, 408, 413, 415, 425, 429})
+_PASSING = frozenset({202, 401, 403, 408, 413, 415, 425, 429})
 _MOST_KEPT = 1 << 20
 
 
@@ -91,8 +91,9 @@ class Answers(Protocol):
 def is_kept(status: int, code: str, size: int) -> bool:
     """Whether an answer is what every repetition gets.
 
-    Not: faults of ours; who may not ask (tokens change); what came too often; what was refused before anything was
-    done (`invalid_request`, `bad_json`: it may be corrected under the same key); what is larger than a MiB.
+    Not: what waits for another person's consent (202: the same request is sent again when it was given); faults of
+    ours; who may not ask (tokens change); what came too often; what was refused before anything was done
+    (`invalid_request`, `bad_json`: it may be corrected under the same key); what is larger than a MiB.
     """
     return (
         status < 500 and status not in _PASSING and code not in ("invalid_request", "bad_json") and size <= _MOST_KEPT

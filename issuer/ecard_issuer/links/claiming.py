@@ -21,7 +21,7 @@ from ecard_card.errors import Conflict, InvalidInput, NotAllowed, NotFound, Rule
 from ecard_issuer.acting_rules import ActingRules
 from ecard_issuer.chip.evidence import Evidence
 from ecard_issuer.chosen_ids import CHOSEN_ID
-from ecard_issuer.ecards import Ecards
+from ecard_issuer.ecards import Ecard, Ecards
 from ecard_issuer.enrol import Enrolment
 from ecard_issuer.issue import IssuedCredential, Issuing
 from ecard_issuer.levels.business import BusinessType
@@ -261,7 +261,7 @@ class Claiming:
             issued = None
         elif issued is None:
             ecard = self._ecards.usable(ecard_id, now)
-            issued = self._rights.issue_to(link, ecard, claim.device_point, now, proof=claim.proof)
+            issued = self._to_device(link, ecard, claim.device_point, claim, now)
         self._store.finish_claim(claim.claim_id, link.link_id)
         return Claimed(link, issued)
 
@@ -292,7 +292,7 @@ class Claiming:
             return self._issuing.issue_to(claim.enrolment_id, point, now, ecard_id=wanted)
         except Conflict as conflict:
             if conflict.code == "issuance_in_progress":
-                raise Unavailable("claim_in_progress", "this card is being bound now: send the same again") from None
+                raise _in_progress() from None
             if conflict.code != "chip_already_bound":
                 raise
         bound = self._register.find_binding(claim.card_ref)  # by another claim, a moment ago
@@ -314,7 +314,19 @@ class Claiming:
         if claim.device_point is None:
             return Claimed(link, None)
         ecard = self._ecards.usable(link.ecard_id, now)
-        return Claimed(link, self._rights.issue_to(link, ecard, claim.device_point, now, proof=claim.proof))
+        return Claimed(link, self._to_device(link, ecard, claim.device_point, claim, now))
+
+    def _to_device(self, link: Link, ecard: Ecard, point: bytes, claim: ClaimRow, now: datetime) -> IssuedCredential:
+        try:
+            return self._rights.issue_to(link, ecard, point, now, proof=claim.proof)
+        except Conflict as conflict:
+            if conflict.code != "issuance_in_progress":
+                raise
+            raise _in_progress() from None
+
+
+def _in_progress() -> Unavailable:
+    return Unavailable("claim_in_progress", "this card is being bound now: send the same again")
 
 
 def _is_bound(binding: BindingRow | None) -> bool:

@@ -136,6 +136,15 @@ class Links:
         self.ecard(link, now)
         self.rights.require_issued(link, credential_id)
 
+    def require_live(self, link: Link, now: datetime) -> None:
+        """Return if a link that something was just issued under is live still; else that ends with it. Raises
+        `RuleViolation` `link_released`, `ecard_ended`."""
+        try:
+            self.ecard(self.get(link.app_id, link.link_id), now)
+        except RuleViolation:
+            self.store.end_remains(link, now)
+            raise
+
     def codes(
         self,
         link: Link,

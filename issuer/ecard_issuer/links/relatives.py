@@ -20,7 +20,8 @@ from ecard_issuer.relying.claims import mask_name
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """One whose e-card may be shown now. `relative_id` is the family link's."""
+    """One whose e-card may be shown now. `relative_id` is this channel's own name of the family link: two channels
+    cannot tell by it that theirs is the same."""
 
     relative_id: str
     relation: Relation
@@ -56,7 +57,7 @@ class Relatives:
                 continue
             name = mask_name(self._desk.identity(card).holder.name)
             by_guardian = held.mandate_id is not None
-            shown.append(Relative(held.link_id, held.relation, name, card.region, by_guardian, held.ends_at))
+            shown.append(Relative(self._id(link, held), held.relation, name, card.region, by_guardian, held.ends_at))
         return shown
 
     def code(self, link: Link, relative_id: str, now: datetime) -> Code:
@@ -66,7 +67,7 @@ class Relatives:
         Raises `NotFound` `relative_unknown`; `NotAllowed` `family_not_permitted`; `RuleViolation` `ecard_not_usable`.
         """
         viewer_ref = self._links.usable(link, now).card.holder_ref
-        held = self._find(viewer_ref, relative_id)
+        held = self._find(link, viewer_ref, relative_id)
         self._family.may_show(viewer_ref, held.relative_ref, now)
         ecard = self._ecards.usable(held.ecard_id, now)
         kept = self._links.rights.kept(link, ecard, now + CODE_LIFE, now, family_link_id=held.link_id)
@@ -74,8 +75,11 @@ class Relatives:
         (made,) = self._links.make(kept, 1, now)
         return made
 
-    def _find(self, viewer_ref: str, relative_id: str) -> LinkRow:
+    def _id(self, link: Link, held: LinkRow) -> str:
+        return self._desk.references.pairwise(f"relative {link.app_id}", held.link_id)
+
+    def _find(self, link: Link, viewer_ref: str, relative_id: str) -> LinkRow:
         for held in self._family.shown_by(viewer_ref):
-            if held.link_id == relative_id:
+            if self._id(link, held) == relative_id:
                 return held
         raise NotFound("relative_unknown", "the holder of this link shows no such relative")

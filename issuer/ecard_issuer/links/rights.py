@@ -66,7 +66,8 @@ class Rights:
         key again gets the same credential. `proof` is how the holder was proven for this very key, where that is not
         what the link rests on: a claim by PIN has the same link as one by the chip before, and no chip was there.
 
-        Raises `RuleViolation` `link_released`, `ecard_not_usable`."""
+        Raises `RuleViolation` `link_released`, `ecard_not_usable`; `Conflict` `issuance_in_progress`: the same is being
+        issued in this moment."""
         held = self.issued_to(link, ecard, point, now)
         if held is not None:
             return held
@@ -81,13 +82,25 @@ class Rights:
 
     def issued_to(self, link: Link, ecard: Ecard, point: bytes, now: datetime) -> IssuedCredential | None:
         """The good credential that this device key has under the link, if it has one."""
-        thumbprint = thumbprint_of(point)
-        for right in self._store.rights_of(link.link_id):
-            if right.device_thumbprint == thumbprint and right.sealed_key is None:
-                credential = self._credential(right)
-                if credential is not None and _good(credential, ecard, now):
-                    return self._issuing.issue_to(right.enrolment_id, point, now, ecard_id=ecard.ecard_id)
+        for right in self._of_device(link, point):
+            credential = self._credential(right)
+            if credential is not None and _good(credential, ecard, now):
+                return self._issuing.issue_to(right.enrolment_id, point, now, ecard_id=ecard.ecard_id)
         return None
+
+    def _of_device(self, link: Link, point: bytes) -> list[LinkRight]:
+        rights, thumbprint = self._store.rights_of(link.link_id), thumbprint_of(point)
+        return [right for right in rights if right.device_thumbprint == thumbprint and right.sealed_key is None]
+
+    def _over(self, link: Link, ecard: Ecard, point: bytes, now: datetime) -> list[str]:
+        """Rights of this device key that give nothing any more: their credential is good no longer, or nothing came of
+        them while their proof was."""
+        found = [(right, self._credential(right)) for right in self._of_device(link, point)]
+        return [
+            right.enrolment_id
+            for right, credential in found
+            if (right.made_at + PROOF_LIFE <= now if credential is None else not _good(credential, ecard, now))
+        ]
 
     def require_issued(self, link: Link, credential_id: bytes) -> None:
         """Return if this credential, or one that it follows, was issued to a device under the link. Raises `NotFound`
@@ -132,6 +145,13 @@ class Rights:
         rights = [right for link in links for right in self._store.rights_of(link.link_id)]
         own = [right for right in rights if right.device_thumbprint == device_thumbprint]
         return any(right.proof is None for right in own)
+
+    def on_mandate(self, ecard_id: str, device_thumbprint: bytes) -> bool:
+        """Whether a device key has its credential under a link that somebody who acts for the holder has a device
+        under."""
+        links = (link for link in self._store.links_of_ecard(ecard_id) if link.mandate_id is not None)
+        rights = (right for link in links for right in self._store.rights_of(link.link_id))
+        return any(right.device_thumbprint == device_thumbprint for right in rights)
 
     def draft(
         self,
@@ -213,7 +233,9 @@ class Rights:
             family_link_id=family_link_id,
             proof=shown,
         )
-        self._store.add_right(right, link)
+        kept = self._store.add_right(right, link, self._over(link, ecard, point, now) if key is None else ())
+        if kept.enrolment_id != enrolment_id:
+            return self._joined(kept, ecard, point, now)
         said = (proof or link.proof).label
         record = {"link": link.link_id, "channel": link.app_id, "claim": link.claim_id, "proof": said}
         if family_link_id is not None:
@@ -226,6 +248,15 @@ class Rights:
             if conflict.code == "enrolment_already_used":  # a release took the proof away in this moment
                 raise RuleViolation("link_released", "this link was released") from None
             raise
+
+    def _joined(self, right: LinkRight, ecard: Ecard, point: bytes, now: datetime) -> IssuedCredential:
+        """What somebody else is being issued for the same key in this moment."""
+        try:
+            return self._issuing.issue_to(right.enrolment_id, point, now, ecard_id=ecard.ecard_id)
+        except (NotFound, RuleViolation) as refusal:
+            if refusal.code not in ("enrolment_unknown", "enrolment_not_proven"):
+                raise
+            raise Conflict("issuance_in_progress", "this key is being given its credential now") from None
 
     def _credential(self, right: LinkRight) -> CredentialRow | None:
         """What was issued under a right. Its enrolment may be gone, long after: then the device key finds it."""

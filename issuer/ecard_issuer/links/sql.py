@@ -87,6 +87,12 @@ class SqlLinks(Store):
                 _tell(connection, link, LinkNews.RELEASED, {"end": end.value}, "released", now)
             return _load(connection, link.ecard_id, link.link_id) or replace(link, ended_at=now, end=end)
 
+    def end_remains(self, link: Link, now: datetime) -> None:
+        with self._writing() as connection:
+            if not _is_live(connection, link):
+                given = select(_right).where(_right.c.link_id == link.link_id).order_by(_right.c.enrolment_id)
+                self._end_rights(connection, many(connection, LinkRight, given), now)
+
     def follow_person(self, link: Link, holder_ref: str) -> Link:
         with self._writing() as connection:
             for table, *key in (
@@ -102,10 +108,15 @@ class SqlLinks(Store):
             insert_new(connection, _right, **columns(right))
             return one(connection, LinkRight, select(_right).where(*this)) or right
 
-    def add_right(self, right: LinkRight, link: Link) -> None:
+    def add_right(self, right: LinkRight, link: Link, over: Collection[str] = ()) -> LinkRight:
         with self._writing() as connection:
             _lock_live(connection, link)
+            for held in _rights(connection, link.link_id) if right.sealed_key is None else ():
+                same = held.device_thumbprint == right.device_thumbprint and held.sealed_key is None
+                if same and held.enrolment_id not in over:
+                    return held
             insert_new(connection, _right, **columns(right))
+        return right
 
     def adopt_right(self, right: LinkRight, link: Link) -> None:
         with self._writing() as connection:
@@ -199,7 +210,7 @@ class SqlLinks(Store):
         links = sorted({right.link_id for right in rights})
         connection.execute(
             update(_right)
-            .where(_right.c.link_id.in_(links), _right.c.enrolment_id.in_(ids))
+            .where(_right.c.link_id.in_(links), _right.c.enrolment_id.in_(ids), _right.c.ended_at.is_(None))
             .values(ended_at=now, sealed_key=None)
         )
 

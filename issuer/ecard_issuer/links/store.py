@@ -40,6 +40,11 @@ class LinkStore(Protocol):
         Issuing under one of its rights that is under way comes to nothing."""
         ...
 
+    def end_remains(self, link: Link, now: datetime) -> None:
+        """End what came of the rights of a link after it had ended, by a request that was under way. Of a live link
+        nothing."""
+        ...
+
     def follow_person(self, link: Link, holder_ref: str) -> Link:
         """The e-card has moved to the card of a person under another number: the link and its rights name them."""
         ...
@@ -49,8 +54,11 @@ class LinkStore(Protocol):
         one comes back."""
         ...
 
-    def add_right(self, right: LinkRight, link: Link) -> None:
-        """Remember a right under a live link, before anything is issued under it. `RuleViolation` `link_released`."""
+    def add_right(self, right: LinkRight, link: Link, over: Collection[str] = ()) -> LinkRight:
+        """Remember a right under a live link, before anything is issued under it. Of a device key that has one there
+        already, but for those `over` (enrolment ids), that one comes back, to however many at once.
+
+        `RuleViolation` `link_released`."""
         ...
 
     def adopt_right(self, right: LinkRight, link: Link) -> None:

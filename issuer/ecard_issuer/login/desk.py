@@ -286,7 +286,7 @@ class LoginDesk:
         """The site, if this e-card may be used there now."""
         service, registration = self._sites.of_client(attempt.client_id, now)
         require_region(service, ecard.card.region)
-        require_level(service, self._level_of(ecard.ecard_id, now))
+        require_level(service.level, self._level_of(ecard.ecard_id, now))
         self._acting.require(IN_PERSON, ecard.card.holder_ref, Act.USE_SERVICE, now)
         return service, registration
 

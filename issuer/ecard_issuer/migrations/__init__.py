@@ -6,6 +6,7 @@ advisory lock, on SQLite the write lock lets one do it while the others wait.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -21,6 +22,7 @@ from ecard_issuer.register.engine import reading, writing
 _LOCK = 0x6563617264
 #: A wait for SQLite's write lock is short, so that a request is not kept; on a slow machine the steps take longer.
 _TRIES = 60
+_PATIENCE_MS = 60_000
 
 
 def migrate(engine: Engine) -> None:
@@ -37,15 +39,35 @@ def migrate(engine: Engine) -> None:
 def _upgrade(engine: Engine) -> None:
     with writing(engine) as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        command.upgrade(_config(connection), "head")
+            _await_turn(connection)
+        if not _is_newest(connection):
+            command.upgrade(_config(connection), "head")
+
+
+def _await_turn(connection: Connection) -> None:
+    """As long as another process may need for all steps; each step then has the limits of every other statement."""
+    limits = ("lock_timeout", "statement_timeout")
+    for name in limits:
+        connection.execute(text(f"SET LOCAL {name} = {_PATIENCE_MS}"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    for name in limits:
+        connection.execute(text(f"SET LOCAL {name} TO DEFAULT"))
 
 
 def is_current(engine: Engine) -> bool:
     """Whether the database has exactly the schema that this version of the package expects."""
     with reading(engine) as connection:
-        found = MigrationContext.configure(connection).get_current_heads()
-    return set(found) == set(ScriptDirectory.from_config(_config()).get_heads())
+        return _is_newest(connection)
+
+
+def _is_newest(connection: Connection) -> bool:
+    return frozenset(MigrationContext.configure(connection).get_current_heads()) == _newest()
+
+
+@cache
+def _newest() -> frozenset[str]:
+    """Read once: every step is a module of its own."""
+    return frozenset(ScriptDirectory.from_config(_config()).get_heads())
 
 
 def _config(connection: Connection | None = None) -> Config:

@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Protocol
 
 from ecard_issuer.rows import (
+    CardRow,
     CredentialRow,
+    EnrolmentRow,
     Grant,
     Issuable,
     PlanRow,
@@ -129,6 +131,10 @@ class IssuingMany(Reissuing, Protocol):
 
     def issuable(self, enrolment_ids: Sequence[str]) -> Mapping[str, Issuable]:
         """What there is, by enrolment; unknown ones are left out."""
+        ...
+
+    def proofs(self, enrolment_ids: Sequence[str]) -> Mapping[str, tuple[EnrolmentRow, CardRow | None]]:
+        """Enrolments, and the card that each proves; unknown ones are left out."""
         ...
 
     def plan_issuances(self, plans: Sequence[PlanRow], now: datetime) -> Mapping[str, str]:

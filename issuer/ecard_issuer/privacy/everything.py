@@ -27,6 +27,7 @@ from ecard_issuer.privacy.business import (
 from ecard_issuer.privacy.parts import Rooms
 from ecard_issuer.privacy.room_purges import room_purges
 from ecard_issuer.relying.assembly import Relying
+from ecard_issuer.settlements.opening import Settling
 
 
 def every_room(
@@ -40,6 +41,7 @@ def every_room(
     intake: IntakeOffice,
     partners: Partners,
     linking: Linking,
+    settling: Settling,
 ) -> Rooms:
     """All of them, over one register."""
     cases = life.office.cases
@@ -52,6 +54,7 @@ def every_room(
             WaitingEvents(register, intake.store),
             PartnerSubjects(partners.store, register.cards_of_holder),
             LinkData(linking.links.store),
+            settling.subject_data,
         ),
         purges=room_purges(engine, applications.desk, mandates, relying.store, partners.store, linking.links.store),
         business=(

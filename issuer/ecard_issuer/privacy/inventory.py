@@ -77,6 +77,7 @@ INVENTORY: Final[Mapping[str, Kept]] = MappingProxyType(
         "relying_subject": Kept(None, "permits what `accesses` shows, until its end", goes=True),
         "confirmation": Kept("confirmations", sealed=("sealed",), goes=True),
         "confirmation_directory": Kept(None, "only finds a confirmation", goes=True),
+        "payment_request": Kept("settlements", sealed=("sealed",)),
         "bank_account": Kept("bank_accounts", sealed=("sealed",), goes=True),
         "bank_account_change": Kept("bank_accounts", goes=True),
         "bank_account_directory": Kept(None, "only finds the card of an account", goes=True),

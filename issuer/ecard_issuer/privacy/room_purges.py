@@ -109,6 +109,16 @@ class LinkNewsPurge(Paged):
         return tables.channel_link_news.c.waiting.is_(None)
 
 
+class PaymentPurge(Paged):
+    """What people agreed to have paid at counters."""
+
+    name = "payments"
+    term = "accesses"
+    regional = False
+    time = tables.payment_request.c.asked_at
+    keys = (tables.payment_request.c.transaction_id,)
+
+
 def room_purges(
     engine: Engine,
     applying: Applying,
@@ -155,4 +165,5 @@ def room_purges(
         LinkNewsPurge(engine),
         SecretEventPurge(engine),
         ShowingPurge(engine),
+        PaymentPurge(engine),
     )

@@ -54,6 +54,10 @@ class Published:
     max_age: int
 
 
+#: What a bundle is made of: the trust list, all signed roots, the lists' ETags.
+_Parts = tuple[bytes, tuple[bytes, ...], tuple[str, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Made:
     version: int
@@ -78,6 +82,7 @@ class Publisher:
         self._life = life
         self._made: dict[tuple[int, Form], _Made] = {}
         self._encoded: dict[int, tuple[int, EncodedList]] = {}
+        self._bundle: tuple[_Parts, Published] | None = None
         self._making = threading.Lock()
 
     @property
@@ -133,14 +138,21 @@ class Publisher:
         return Published(document, "application/jose+json", _etag(document), 0)
 
     def bundle(self, now: datetime) -> Published:
-        """The offline bundle of this moment; its status lists are at most `ttl` seconds old."""
+        """The offline bundle of this moment; its status lists are at most `ttl` seconds old.
+
+        Verifying all of it costs a hundred times what handing it out does: it is made anew when a part of it is.
+        """
         documents = self._tokens(self._live(now), Form.JWT, now, self._ttl)
-        tokens = [document.body.decode() for document in documents]
         board = self._keys.board
-        chain = board.root_documents()
-        chain = chain[: len(chain) - len(board.chain())]  # up to the root of the list that is in the bundle
-        body = make_bundle(board.root(), board.document(), tokens, made_at=now, chain=chain)
-        return Published(body, "application/json", _etag(body), self._ttl)
+        chain, trust_list = board.root_documents(), board.document()
+        parts = (trust_list, chain, tuple(document.etag for document in documents))
+        held = self._bundle
+        if held is None or held[0] != parts:
+            tokens = (document.body.decode() for document in documents)
+            chain = chain[: len(chain) - len(board.chain())]  # up to the root of the list that is in the bundle
+            body = make_bundle(board.root(), trust_list, tokens, made_at=now, chain=chain)
+            held = self._bundle = (parts, Published(body, "application/json", _etag(body), self._ttl))
+        return held[1]
 
     def _row(self, list_id: int, now: datetime) -> StatusListRow:
         found = self._register.status_lists(after=list_id - 1, limit=1)

@@ -44,7 +44,7 @@ _WARNINGS = "ecard_warnings"
 _RESTED = "ecard_rested"
 
 
-def make_engine(url: str, *, pool_size: int = 10) -> Engine:
+def make_engine(url: str, *, pool_size: int = 20) -> Engine:
     """An engine for `sqlite:///file` or `postgresql://…` (driver psycopg 3).
 
     Raises `InvalidInput` `bad_database_url` for anything else, a SQLite memory database included: its connections
@@ -66,7 +66,7 @@ def _sqlite(url: URL, pool_size: int) -> Engine:
     engine = create_engine(
         url,
         pool_size=pool_size,
-        max_overflow=10,
+        max_overflow=0,
         pool_timeout=POOL_WAIT_S,
         execution_options={_TURNS: _Turns(MOST_WAITING, TURN_WAIT_MS / 1000)},
     )
@@ -116,7 +116,7 @@ def _postgresql(url: URL, pool_size: int) -> Engine:
         url,
         connect_args={"options": options, "connect_timeout": 5},
         pool_size=pool_size,
-        max_overflow=10,
+        max_overflow=0,  # one beyond the pool would be closed after use, and making one costs more than most requests
         pool_timeout=POOL_WAIT_S,
     )
 

@@ -9,11 +9,13 @@ from sqlalchemy import Connection, select
 
 from ecard_card.status import EcardStatus
 from ecard_issuer.register import tables
-from ecard_issuer.register.sql import fixed, many
+from ecard_issuer.register.sql import among, fixed, many
 from ecard_issuer.rows import CardRow, CredentialRow, PlanRow
 from ecard_issuer.states import BindingState, CredentialState, PlanState
 
 _cards, _credentials, _plans, _bindings = tables.card, tables.credential, tables.plan, tables.binding
+_CARDS = select(_cards).where(among(_cards.c.card_ref, "refs")).order_by(_cards.c.card_ref)
+_LOCKED = _CARDS.with_for_update(key_share=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,5 @@ def cards_of(connection: Connection, refs: Collection[str], *, locked: bool) -> 
     """Cards by reference; `locked` until the transaction ends, in the order of their references."""
     if not refs:
         return {}
-    statement = select(_cards).where(_cards.c.card_ref.in_(sorted(refs))).order_by(_cards.c.card_ref)
-    if locked:
-        statement = statement.with_for_update(key_share=True)
-    return {card.card_ref: card for card in many(connection, CardRow, statement)}
+    found = many(connection, CardRow, _LOCKED if locked else _CARDS, refs=sorted(refs))
+    return {card.card_ref: card for card in found}

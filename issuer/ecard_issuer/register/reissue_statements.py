@@ -9,14 +9,20 @@ from sqlalchemy import Connection, bindparam, update
 from ecard_card.errors import Conflict
 from ecard_card.status import EcardStatus
 from ecard_issuer.register import tables
-from ecard_issuer.register.sql import columns, insert_all_new
+from ecard_issuer.register.sql import columns
+from ecard_issuer.register.sql_rows import insert_free
 from ecard_issuer.rows import CredentialRow, EntryChange, PlanRow, Successor
-from ecard_issuer.states import CredentialState, OutboxKind, PlanState
+from ecard_issuer.states import BindingState, CredentialState, OutboxKind, PlanState
 
 #: One outbox row to be: whose, of which kind, with which body.
 News = tuple[str, OutboxKind, Mapping[str, object]]
 
 _credentials, _plans = tables.credential, tables.plan
+
+
+def proven_body(ecard_id: str) -> Mapping[str, object]:
+    """Of a `REBOUND` row: the chip that an e-card had moved to was proven, so it can be shown again."""
+    return {"ecard_id": ecard_id, "state": BindingState.LIVE.value, "proven": True}
 
 
 def take_entries(connection: Connection, plans: Sequence[PlanRow]) -> None:
@@ -32,7 +38,7 @@ def take_entries(connection: Connection, plans: Sequence[PlanRow]) -> None:
         }
         for plan in sorted(plans, key=lambda plan: (plan.list_id, plan.index))
     ]
-    if not insert_all_new(connection, tables.status_entry, rows):
+    if len(insert_free(connection, tables.status_entry, rows)) != len(rows):
         raise Conflict("status_index_taken", "a status index of this batch was given out before")
 
 

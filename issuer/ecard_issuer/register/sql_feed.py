@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, exists, or_, select, update
 
 from ecard_card.errors import Conflict
 from ecard_issuer.register import tables
 from ecard_issuer.register.sql import Store, insert_new, many
+from ecard_issuer.register.sql_rows import insert_rows
 from ecard_issuer.rows import FeedEntry, FeedRow, OutboxRow
 
 _outbox, _feed, _head = tables.outbox, tables.feed, tables.feed_head
@@ -33,12 +34,9 @@ class SqlFeed(Store):
         )
         with self._writing() as connection:
             claimed = many(connection, OutboxRow, waiting)
-            for row in claimed:
-                connection.execute(
-                    update(_outbox)
-                    .where(_outbox.c.card_ref == row.card_ref, _outbox.c.outbox_id == row.outbox_id)
-                    .values(claimed_until=now + lease)
-                )
+            if claimed:
+                these = _these((row.card_ref, row.outbox_id) for row in claimed)
+                connection.execute(update(_outbox).where(*these).values(claimed_until=now + lease))
         return claimed
 
     def oldest_pending(self) -> datetime | None:
@@ -74,14 +72,12 @@ class SqlFeed(Store):
             ).scalar_one()
             if head != after:
                 raise Conflict("feed_moved", "the stream's head is not where these events begin")
-            for card_ref, outbox_id in parts:
-                this = and_(_outbox.c.card_ref == card_ref, _outbox.c.outbox_id == outbox_id)
-                settled = connection.execute(
-                    update(_outbox).where(this, _outbox.c.dispatched_at.is_(None)).values(dispatched_at=now)
-                )
-                if settled.rowcount != 1:
-                    raise Conflict("outbox_settled", "another worker has dispatched this already")
-            connection.execute(_feed.insert(), values)
+            settled = connection.execute(
+                update(_outbox).where(*_these(parts), _outbox.c.dispatched_at.is_(None)).values(dispatched_at=now)
+            )
+            if settled.rowcount != len(parts):
+                raise Conflict("outbox_settled", "another worker has dispatched this already")
+            insert_rows(connection, _feed, values)
             connection.execute(update(_head).where(_head.c.stream == stream).values(seq=rows[-1].seq))
         return tuple(rows)
 
@@ -98,3 +94,9 @@ class SqlFeed(Store):
     def feed_head(self, stream: str) -> int:
         with self._reading() as connection:
             return connection.scalar(select(_head.c.seq).where(_head.c.stream == stream)) or 0
+
+
+def _these(rows: Iterable[tuple[str, str]]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Outbox rows by card and id. An id is one row's: the cards only lead to where it is kept."""
+    refs, ids = zip(*rows, strict=True)
+    return _outbox.c.card_ref.in_(sorted(set(refs))), _outbox.c.outbox_id.in_(ids)

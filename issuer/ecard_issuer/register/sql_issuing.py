@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, select, update
 from ecard_card.errors import Conflict, InvalidInput, NotFound, RuleViolation
 from ecard_card.status import EcardStatus
 from ecard_issuer.register import tables
+from ecard_issuer.register.reissue_statements import proven_body
 from ecard_issuer.register.sql import (
     Store,
     columns,
@@ -69,7 +70,7 @@ class SqlIssuing(Store):
             ) or (credential.device_key_thumbprint != plan.device_key_thumbprint):
                 raise RuleViolation("credential_off_plan", "the credential is not the planned one")
             if plan.replaces is None:
-                self._make_live(connection, plan, self._spend(connection, plan))
+                self._make_live(connection, plan, self._spend(connection, plan), now)
             else:
                 self._tell_former(connection, plan)
             directory = tables.credential_directory
@@ -237,7 +238,7 @@ class SqlIssuing(Store):
             raise Conflict("enrolment_already_used", "this enrolment has led to a credential already")
         return load_enrolment(connection, plan.enrolment_id)
 
-    def _make_live(self, connection: Connection, plan: PlanRow, proof: EnrolmentRow) -> None:
+    def _make_live(self, connection: Connection, plan: PlanRow, proof: EnrolmentRow, now: datetime) -> None:
         """A new binding comes alive; a held one keeps the stronger of its proofs."""
         here = _binding.c.card_ref == plan.card_ref
         if not plan.renewal:
@@ -256,3 +257,5 @@ class SqlIssuing(Store):
                 .where(here)
                 .values(state=BindingState.LIVE, assurance=proof.assurance, evidence=proof.evidence)
             )
+        if bound.state is BindingState.AWAITING:
+            self._post(connection, plan.card_ref, OutboxKind.REBOUND, proven_body(plan.ecard_id), now)

@@ -10,21 +10,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, select
 
 from ecard_card.status import EcardStatus
 from ecard_issuer.register import tables
 from ecard_issuer.register.reissue_state import cards_of
-from ecard_issuer.register.reissue_statements import News, take_entries
-from ecard_issuer.register.sql import columns, many, set_entries
+from ecard_issuer.register.reissue_statements import News, proven_body, take_entries
+from ecard_issuer.register.sql import among, columns, many, set_entries
 from ecard_issuer.register.sql_keys import require_signing
 from ecard_issuer.register.sql_reissue import SqlReissuing, holders_of
+from ecard_issuer.register.sql_rows import insert_rows, update_rows
 from ecard_issuer.rows import BindingRow, CardRow, EnrolmentRow, EntryChange, Issuable, PlanRow, Successor
 from ecard_issuer.states import BindingState, EnrolmentState, OutboxKind, PlanState
 from ecard_keys.key import KeyState
 
 _plans, _bindings, _enrolments = tables.plan, tables.binding, tables.enrolment
 _directory, _entries = tables.ecard_binding, tables.status_entry
+_ENROLMENTS = select(_enrolments).where(among(_enrolments.c.enrolment_id, "ids"))
+_BINDINGS = select(_bindings).where(among(_bindings.c.card_ref, "refs"))
+_STATES = select(_plans.c.plan_id, _plans.c.state).where(
+    among(_plans.c.card_ref, "refs"), among(_plans.c.plan_id, "ids")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,11 @@ class _Found:
             _bindings_of(connection, cards),
             _enrolments_of(connection, [plan.enrolment_id for plan in plans]),
         )
+
+    def awaits(self, plan: PlanRow) -> bool:
+        """Whether this e-card came to its card by a replacement, and waits for the chip to be proven."""
+        bound = self.bindings.get(plan.card_ref)
+        return bound is not None and bound.state is BindingState.AWAITING
 
     def refusal(self, plan: PlanRow, now: datetime) -> str | None:
         """Why a plan may not stand, apart from its card's status and binding."""
@@ -71,6 +82,12 @@ class SqlIssuingMany(SqlReissuing):
             found[enrolment_id] = Issuable(enrolment, card, holder, bindings.get(enrolment.card_ref or ""))
         return found
 
+    def proofs(self, enrolment_ids: Sequence[str]) -> Mapping[str, tuple[EnrolmentRow, CardRow | None]]:
+        with self._reading() as connection:
+            enrolments = _enrolments_of(connection, enrolment_ids)
+            cards = cards_of(connection, {row.card_ref for row in enrolments.values() if row.card_ref}, locked=False)
+        return {key: (row, cards.get(row.card_ref or "")) for key, row in enrolments.items()}
+
     def plan_issuances(self, plans: Sequence[PlanRow], now: datetime) -> Mapping[str, str]:
         refused: dict[str, str] = {}
         with self._writing() as connection:
@@ -91,7 +108,7 @@ class SqlIssuingMany(SqlReissuing):
             if kept:
                 self._reserve_all(connection, [plan for plan in kept if not plan.renewal], found, now)
                 take_entries(connection, kept)
-                connection.execute(_plans.insert(), [columns(plan) for plan in kept])
+                insert_rows(connection, _plans, [columns(plan) for plan in kept])
         return refused
 
     def commit_issuances(self, kept: Sequence[Successor], now: datetime) -> Mapping[str, str]:
@@ -116,6 +133,8 @@ class SqlIssuingMany(SqlReissuing):
                 ]
                 set_entries(connection, entries)
                 news: list[News] = [(item.plan.card_ref, OutboxKind.ISSUED, item.body) for item in good]
+                awaited = {item.plan.card_ref: item.plan.ecard_id for item in good if found.awaits(item.plan)}
+                news += [(ref, OutboxKind.REBOUND, proven_body(ecard_id)) for ref, ecard_id in awaited.items()]
                 self._post_many(connection, news, now)
         return refused
 
@@ -139,25 +158,24 @@ class SqlIssuingMany(SqlReissuing):
             }
             for plan, proof in zip(plans, proofs, strict=True)
         ]
-        connection.execute(_bindings.insert(), reserved)
+        insert_rows(connection, _bindings, reserved)
         named = [{"ecard_id": plan.ecard_id, "card_ref": plan.card_ref} for plan in plans]
-        connection.execute(_directory.insert(), named)  # a random id that is taken: `register_conflict`, for all
+        insert_rows(connection, _directory, named)  # a random id that is taken: `register_conflict`, for all
 
 
 def _enrolments_of(connection: Connection, ids: Sequence[str]) -> dict[str, EnrolmentRow]:
-    found = many(connection, EnrolmentRow, select(_enrolments).where(_enrolments.c.enrolment_id.in_(sorted(set(ids)))))
+    found = many(connection, EnrolmentRow, _ENROLMENTS, ids=sorted(set(ids)))
     return {row.enrolment_id: row for row in found}
 
 
 def _bindings_of(connection: Connection, cards: Mapping[str, CardRow]) -> dict[str, BindingRow]:
-    found = many(connection, BindingRow, select(_bindings).where(_bindings.c.card_ref.in_(sorted(cards))))
+    found = many(connection, BindingRow, _BINDINGS, refs=sorted(cards))
     return {row.card_ref: row for row in found}
 
 
 def _plan_states(connection: Connection, plans: Sequence[PlanRow]) -> dict[str, PlanState]:
     refs, ids = sorted({plan.card_ref for plan in plans}), sorted(plan.plan_id for plan in plans)
-    these = select(_plans.c.plan_id, _plans.c.state).where(_plans.c.card_ref.in_(refs), _plans.c.plan_id.in_(ids))
-    return {plan_id: state for plan_id, state in connection.execute(these)}
+    return {plan_id: state for plan_id, state in connection.execute(_STATES, {"refs": refs, "ids": ids})}
 
 
 def _unbindable(found: _Found, plan: PlanRow) -> str | None:
@@ -187,44 +205,39 @@ def _uncommittable(found: _Found, state: PlanState | None, item: Successor, now:
 
 def _store(connection: Connection, good: Sequence[Successor], found: _Found) -> None:
     """Plans kept, proofs spent, bindings live, credentials stored, entries named."""
-    connection.execute(
-        update(_plans)
-        .where(_plans.c.card_ref == bindparam("of_card"), _plans.c.plan_id == bindparam("of_plan"))
-        .values(state=PlanState.COMMITTED),
-        [{"of_card": item.plan.card_ref, "of_plan": item.plan.plan_id} for item in good],
+    plans = [item.plan for item in good]
+    kept = [{"card_ref": plan.card_ref, "plan_id": plan.plan_id, "state": PlanState.COMMITTED} for plan in plans]
+    update_rows(connection, _plans, kept, ("card_ref", "plan_id"))
+    spent = [
+        {"enrolment_id": plan.enrolment_id, "credential_id": plan.credential_id, "state": EnrolmentState.ISSUED}
+        for plan in plans
+    ]
+    update_rows(connection, _enrolments, spent, ("enrolment_id",))
+    by_strength = sorted(plans, key=lambda plan: found.enrolments[plan.enrolment_id].assurance or 0)
+    alive = {plan.card_ref: given for plan in by_strength if (given := _stronger(found, plan)) is not None}
+    if alive:  # of several of one card the strongest, which is the last
+        update_rows(connection, _bindings, list(alive.values()), ("card_ref",))
+    insert_rows(
+        connection,
+        tables.credential_directory,
+        [{"credential_id": plan.credential_id, "card_ref": plan.card_ref} for plan in plans],
     )
-    connection.execute(
-        update(_enrolments)
-        .where(_enrolments.c.enrolment_id == bindparam("of_proof"))
-        .values(state=EnrolmentState.ISSUED, credential_id=bindparam("given")),
-        [{"of_proof": item.plan.enrolment_id, "given": item.plan.credential_id} for item in good],
-    )
-    by_strength = sorted(good, key=lambda item: found.enrolments[item.plan.enrolment_id].assurance or 0)
-    changes = [change for item in by_strength if (change := _binding_change(found, item.plan)) is not None]
-    alive = list({change["of_card"]: change for change in changes}.values())  # of several of one card the strongest
-    if alive:
-        connection.execute(
-            update(_bindings)
-            .where(_bindings.c.card_ref == bindparam("of_card"))
-            .values(state=BindingState.LIVE, assurance=bindparam("how"), evidence=bindparam("proof")),
-            alive,
-        )
-    connection.execute(
-        tables.credential_directory.insert(),
-        [{"credential_id": item.plan.credential_id, "card_ref": item.plan.card_ref} for item in good],
-    )
-    connection.execute(tables.credential.insert(), [columns(item.credential) for item in good])
-    connection.execute(
-        update(_entries)
-        .where(_entries.c.list_id == bindparam("of_list"), _entries.c.index == bindparam("of_index"))
-        .values(credential_id=bindparam("new")),
-        [{"of_list": item.plan.list_id, "of_index": item.plan.index, "new": item.plan.credential_id} for item in good],
-    )
+    insert_rows(connection, tables.credential, [columns(item.credential) for item in good])
+    named = [
+        {"list_id": plan.list_id, "index": plan.index, "credential_id": plan.credential_id}
+        for plan in sorted(plans, key=lambda plan: (plan.list_id, plan.index))
+    ]
+    update_rows(connection, _entries, named, ("list_id", "index"))
 
 
-def _binding_change(found: _Found, plan: PlanRow) -> dict[str, object] | None:
-    """A new binding comes alive; a held one keeps the stronger of its proofs."""
+def _stronger(found: _Found, plan: PlanRow) -> Mapping[str, object] | None:
+    """What a binding is given: a new one comes alive, a held one keeps the stronger of its proofs."""
     bound, proof = found.bindings[plan.card_ref], found.enrolments[plan.enrolment_id]
     if bound.state is BindingState.LIVE and (proof.assurance or 0) <= bound.assurance:
         return None
-    return {"of_card": plan.card_ref, "how": proof.assurance, "proof": proof.evidence}
+    return {
+        "card_ref": plan.card_ref,
+        "assurance": proof.assurance,
+        "evidence": proof.evidence,
+        "state": BindingState.LIVE,
+    }

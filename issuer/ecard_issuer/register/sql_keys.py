@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from ecard_card.errors import Conflict, NotFound, RuleViolation
 from ecard_card.jose import b64url_encode
@@ -21,6 +21,11 @@ from ecard_issuer.states import CredentialState, OutboxKind, PlanState
 from ecard_keys.key import KeyPurpose, KeyState
 
 _keys, _schedules = tables.signing_key, tables.key_schedule
+_SIGNING = (
+    select(_keys.c.state)
+    .where(_keys.c.purpose == KeyPurpose.CREDENTIAL.value, _keys.c.kid == bindparam("kid"))
+    .with_for_update(read=True)
+)
 _WAITING = (KeyState.GENERATED, KeyState.NEXT)
 
 
@@ -151,12 +156,7 @@ def require_signing(connection: Connection, kid: str, states: Collection[KeyStat
 
     Raises `RuleViolation` `key_not_active`, also for a key that the register does not know.
     """
-    found = (
-        select(_keys.c.state)
-        .where(_keys.c.purpose == KeyPurpose.CREDENTIAL.value, _keys.c.kid == kid)
-        .with_for_update(read=True)
-    )
-    if connection.scalar(found) not in states:
+    if connection.scalar(_SIGNING, {"kid": kid}) not in states:
         raise RuleViolation("key_not_active", "the planned key does not sign credentials, or no longer")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from ecard_card.errors import Conflict, NotFound
 from ecard_issuer.names import person_key
@@ -15,6 +15,8 @@ from ecard_issuer.register.sql_approvals import withdraw
 from ecard_issuer.rows import Grant, OperatorRow
 
 _operator = tables.operator
+#: Asked with every request of a caller.
+_LIVE = select(_operator).where(_operator.c.token_hash == bindparam("token_hash"), _operator.c.revoked_at.is_(None))
 
 
 class SqlOperators(Store):
@@ -26,11 +28,7 @@ class SqlOperators(Store):
 
     def find_operator(self, token_hash: str) -> OperatorRow | None:
         with self._reading() as connection:
-            return one(
-                connection,
-                OperatorRow,
-                select(_operator).where(_operator.c.token_hash == token_hash, _operator.c.revoked_at.is_(None)),
-            )
+            return one(connection, OperatorRow, _LIVE, token_hash=token_hash)
 
     def has_operators(self) -> bool:
         with self._reading() as connection:

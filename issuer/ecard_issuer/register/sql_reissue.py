@@ -19,6 +19,7 @@ from ecard_issuer.register import tables
 from ecard_issuer.register.reissue_state import BatchState, cards_of
 from ecard_issuer.register.reissue_statements import News, end, ended_entries, ended_news, store, take_entries
 from ecard_issuer.register.sql import (
+    among,
     columns,
     fixed,
     insert_new,
@@ -30,6 +31,7 @@ from ecard_issuer.register.sql import (
 )
 from ecard_issuer.register.sql_issuing import SqlIssuing
 from ecard_issuer.register.sql_keys import require_signing
+from ecard_issuer.register.sql_rows import insert_rows
 from ecard_issuer.rows import (
     CardRow,
     CredentialRow,
@@ -46,6 +48,7 @@ from ecard_issuer.states import CredentialState, OutboxKind
 from ecard_keys.key import KeyPurpose, KeyState
 
 _cards, _credentials, _plans, _permits = tables.card, tables.credential, tables.plan, tables.reissue
+_HOLDERS = select(tables.holder).where(among(tables.holder.c.holder_ref, "refs"))
 _LIVE = _credentials.c.state == fixed(CredentialState.LIVE)
 
 
@@ -220,7 +223,7 @@ class SqlReissuing(SqlIssuing):
                     "created_at": now,
                 }
             )
-        connection.execute(tables.outbox.insert(), prepared)
+        insert_rows(connection, tables.outbox, prepared)
 
 
 def _of_key(key_id: str, bounds: tuple[str, str | None], now: datetime) -> list[ColumnElement[bool]]:
@@ -235,8 +238,7 @@ def holders_of(connection: Connection, cards: Collection[CardRow]) -> dict[str, 
     refs = sorted({card.holder_ref for card in cards})
     if not refs:
         return {}
-    holders = select(tables.holder).where(tables.holder.c.holder_ref.in_(refs))
-    return {row.holder_ref: row for row in many(connection, HolderRow, holders)}
+    return {row.holder_ref: row for row in many(connection, HolderRow, _HOLDERS, refs=refs)}
 
 
 def _permit(key_id: str) -> Select[Any]:

@@ -36,51 +36,43 @@ _lists, _entries = tables.status_list, tables.status_entry
 
 class SqlStatuses(Store):
     def free_slot(self, now: datetime, randbelow: Callable[[int], int] = secrets.randbelow) -> StatusSlot:
-        crowded: int | None = None
-        for _ in range(_ATTEMPTS):
-            with self._reading() as connection:
-                open_lists = many(
-                    connection,
-                    StatusListRow,
-                    select(_lists).where(_lists.c.state == fixed(ListState.OPEN)).order_by(_lists.c.list_id),
-                )
-                if len(open_lists) >= self._open_lists:
-                    chosen = open_lists[randbelow(len(open_lists))]
-                    slot = self._look(connection, chosen, randbelow)
-                    if slot is not None:
-                        return slot
-                    crowded = chosen.list_id
-            self._open_next(crowded, now)
-        raise Unavailable("register_unavailable", "no free status index was found")
+        return self.free_slots(1, now, randbelow)[0]
 
     def free_slots(
         self, count: int, now: datetime, randbelow: Callable[[int], int] = secrets.randbelow
     ) -> tuple[StatusSlot, ...]:
         found: dict[StatusSlot, None] = {}
-        for attempt in range(1, _ATTEMPTS * _ATTEMPTS):
-            first = self.free_slot(now, randbelow)
-            found[first] = None
+        crowded: int | None = None
+        for _ in range(_ATTEMPTS * _ATTEMPTS):
             with self._reading() as connection:
-                (chosen,) = many(connection, StatusListRow, select(_lists).where(_lists.c.list_id == first.list_id))
-                proposals, taken = _sample(connection, chosen, min(CLOSER_SAMPLE, count), randbelow)
-            found.update((StatusSlot(first.list_id, index), None) for index in proposals if index not in taken)
-            if len(found) >= count:
-                return tuple(found)[:count]
-            if attempt % _ATTEMPTS == 0:
-                self._open_next(first.list_id, now)  # too crowded for so many
+                is_open = select(_lists).where(_lists.c.state == fixed(ListState.OPEN)).order_by(_lists.c.list_id)
+                open_lists = many(connection, StatusListRow, is_open)
+                if len(open_lists) >= self._open_lists:
+                    chosen = open_lists[randbelow(len(open_lists))]
+                    before = len(found)
+                    free = self._look(connection, chosen, count - before, randbelow)
+                    found.update((StatusSlot(chosen.list_id, index), None) for index in free)
+                    if len(found) >= count:
+                        return tuple(found)
+                    if len(found) > before:
+                        continue
+                    crowded = chosen.list_id
+            self._open_next(crowded, now)
         raise Unavailable("register_unavailable", "no free status indexes were found")
 
     @staticmethod
-    def _look(connection: Connection, status_list: StatusListRow, randbelow: Callable[[int], int]) -> StatusSlot | None:
-        """A free random place, or None if the list is full."""
-        proposals, taken = _sample(connection, status_list, SAMPLE, randbelow)
-        free = next((index for index in proposals if index not in taken), None)
-        if free is None or len(taken) >= FULL_AT * len(proposals):
+    def _look(
+        connection: Connection, status_list: StatusListRow, count: int, randbelow: Callable[[int], int]
+    ) -> list[int]:
+        """Up to `count` free random places, or none if the list is full."""
+        proposals, taken = _sample(connection, status_list, min(max(SAMPLE, count), CLOSER_SAMPLE), randbelow)
+        free = [index for index in proposals if index not in taken]
+        if not free or len(taken) >= FULL_AT * len(proposals):
             more, taken = _sample(connection, status_list, CLOSER_SAMPLE, randbelow)
             if len(taken) >= FULL_AT * len(more):
-                return None
-            free = next(index for index in more if index not in taken)
-        return StatusSlot(status_list.list_id, free)
+                return []
+            free = [index for index in more if index not in taken]
+        return free[:count]
 
     def _open_next(self, crowded: int | None, now: datetime) -> None:
         """Close the crowded list, and open others until there are as many as there should be."""

@@ -45,6 +45,7 @@ class Relying:
     qualification: Qualification
     accounts: Accounts
     store: RelyingStore
+    presence: Presence
     subject_data: Sequence[SubjectData]
 
     def upkeep(self, now: datetime) -> None:
@@ -73,7 +74,7 @@ def assemble_relying(
     desk = RelyingDesk(services, store, cards, presence, accounts, rules, level_of=level_of, pins=pins)
     qualification = Qualification(desk, services, store, cards.people, signing, keys, keys.identity)
     sections = (AccessData(store), ConfirmationData(store), AccountData(account_store, register))
-    return Relying(services, desk, qualification, accounts, store, sections)
+    return Relying(services, desk, qualification, accounts, store, presence, sections)
 
 
 def _standing_logins(engine: Engine) -> Callable[[str], LoginRow | None]:

@@ -21,6 +21,7 @@ from ecard_card.errors import CheckFailed, EcardError, InvalidInput, NotFound, R
 from ecard_issuer.accounts.office import OpenedAccount, why_unpayable
 from ecard_issuer.acting_rules import ActingRules
 from ecard_issuer.card_desk import CardDesk
+from ecard_issuer.ecards import Ecard
 from ecard_issuer.levels.business import BusinessType
 from ecard_issuer.people import Seal
 from ecard_issuer.pins.secret import Secret
@@ -93,10 +94,17 @@ class RelyingDesk:
         self._random = random
 
     def check(
-        self, service_id: str, caller: Caller, ask: Ask, now: datetime, *, act: Act = Act.USE_SERVICE
+        self,
+        service_id: str,
+        caller: Caller,
+        ask: Ask,
+        now: datetime,
+        *,
+        act: Act = Act.USE_SERVICE,
+        least_level: int = 1,
     ) -> Permission:
         """Judge what is shown and answer what was asked, once; the same request again gets the same answer for as long
-        as the code holds.
+        as the code holds. `least_level` is that of the e-card, where the service's own is lower.
 
         Raises `NotFound` `relying_service_unknown`, `enrolment_unknown`; `RuleViolation` `relying_service_not_yet`,
         `relying_service_ended`, `line_not_served`, `business_type_not_permitted`, `claim_not_permitted`,
@@ -105,11 +113,41 @@ class RelyingDesk:
         `replayed`; `Unavailable` with the reason of one that is undecided; `Conflict` `relying_request_differs`.
         """
         service = self._services.of_caller(service_id, caller)
-        presented = self._presence.judge(service, ask, now)
+        return self._judged(service, ask, self._presence.judge(service, ask, now), act, least_level, caller, now)
+
+    def consented(
+        self,
+        service: RelyingService,
+        ask: Ask,
+        ecard: Ecard,
+        until: datetime,
+        caller: Caller,
+        now: datetime,
+        *,
+        least_level: int,
+    ) -> Permission:
+        """As `check`, where the holder of `ecard` has agreed in an app to what `ask.request_id` names, until then.
+
+        The proof of the chip is the binding's. Raises the rules of `check` that concern service, card and level, and
+        `CheckFailed` `assurance_too_low`."""
+        presented = self._presence.agreed(service, ask, ecard, until)
+        return self._judged(service, ask, presented, Act.USE_SERVICE, least_level, caller, now)
+
+    def _judged(
+        self,
+        service: RelyingService,
+        ask: Ask,
+        presented: Presented,
+        act: Act,
+        least_level: int,
+        caller: Caller,
+        now: datetime,
+    ) -> Permission:
         shown = presented.used.code_key if presented.used is not None else ""
         digest = request_hash(service, ask, shown)
         try:
             card, level = self._require(service, ask, presented, act, caller, now)
+            require_level(least_level, level)
             return self._admit(service, ask, presented, card, level, digest, now)
         except EcardError as error:
             if presented.card is not None:
@@ -162,7 +200,7 @@ class RelyingDesk:
             raise CheckFailed("unknown_credential", "the register has no such card")
         require_region(service, card.region)
         level = 1 if presented.ecard_id is None else self._level_of(presented.ecard_id, now)
-        require_level(service, level)
+        require_level(service.level, level)
         self._rules.require(ask.acting, card.holder_ref, act, now)
         if service.pin:
             if ask.pin is None:

@@ -18,6 +18,7 @@ from ecard_card.card import ChipAssurance
 from ecard_card.errors import CheckFailed, EcardError, NotFound, RuleViolation, Unavailable
 from ecard_card.status import EcardStatus
 from ecard_issuer.card_effect import PolicyOf, card_effect
+from ecard_issuer.ecards import Ecard
 from ecard_issuer.keyring import IssuerIdentity
 from ecard_issuer.login.attempts import LoginRow
 from ecard_issuer.login.rules import PRESENCE_LIFE
@@ -30,7 +31,7 @@ from ecard_issuer.states import BindingState, EnrolmentState
 from ecard_keys.status_uri import belongs_to
 from ecard_keys.trust.trust import Trust
 from ecard_verifier.check import check
-from ecard_verifier.policy import ONLINE_POLICY
+from ecard_verifier.policy import ONLINE_POLICY, Policy
 from ecard_verifier.statuses import StatusReading
 from ecard_verifier.verdict import Outcome, Verdict
 
@@ -42,6 +43,7 @@ class Way(StrEnum):
     CHIP = "chip"
     LOGIN = "login"  # the holder confirmed a login to this service's site
     STANDING = "standing"  # by the permission that an earlier check gave
+    APP = "app"  # the holder agreed in an app, by the e-card password
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +88,26 @@ class Presence:
         """Never raises for what was shown; raises `NotFound` `enrolment_unknown`, `Unavailable` where the register
         does not answer."""
         if ask.code is not None:
-            return self._code(service, ask.code, now)
+            return self._code(service, ask.code, ask.answers, now)
         if ask.login_id is not None:
             return self._login(service, ask.login_id, ask.request_id, now)
         return self._reading(service, ask.reading_id or "", now)
 
-    def _code(self, service: RelyingService, code: str, now: datetime) -> Presented:
+    def _code(self, service: RelyingService, code: str, answers: str | None, now: datetime) -> Presented:
         if "~" in code:
             token = CheckFailed("unreadable_code", "want a code as the e-card shows it, not a token")
             return Presented(Way.CODE, refusal=token)
         policy = replace(ONLINE_POLICY, minimum_assurance=service.proof)
+        return self.shown(code, service.service_id, policy, now, answers=answers)
+
+    def shown(
+        self, code: str, audience: str | None, policy: Policy, now: datetime, *, answers: str | None = None
+    ) -> Presented:
+        """Whose card a code shows, which must be fresh, where it names somebody made for `audience`, and answer the
+        challenge `answers`, if one was asked."""
         source = _RegisterSource(self._register, self._identity.status_uri, now)
         trust = self._current_trust(now)
-        verdict = check(code, trust, source, now, policy, credentials=source, audience=service.service_id)
+        verdict = check(code, trust, source, now, policy, credentials=source, audience=audience, nonce=answers)
         return self._presented(verdict, now)
 
     def _current_trust(self, now: datetime) -> Trust | None:
@@ -164,6 +173,15 @@ class Presence:
         elif refusal is None and assurance < service.proof:
             refusal = CheckFailed("assurance_too_low", f"the chip was proven as {assurance.label} only")
         return Presented(Way.LOGIN, card, login.ecard_id, assurance, used, refusal)
+
+    def agreed(self, service: RelyingService, ask: Ask, ecard: Ecard, until: datetime) -> Presented:
+        """What an app told of its holder: that they agreed to the request `ask.request_id`, good until then."""
+        binding = self._register.find_binding(ecard.card.card_ref)
+        used = Used(hashlib.sha256(f"app\n{ask.request_id}".encode()).hexdigest(), until)
+        if binding is None or binding.assurance < service.proof:
+            weak = CheckFailed("assurance_too_low", "the chip was proven too weakly for this service")
+            return Presented(Way.APP, ecard.card, ecard.ecard_id, used=used, refusal=weak)
+        return Presented(Way.APP, ecard.card, ecard.ecard_id, binding.assurance, used)
 
     def _unusable(self, card: CardRow, now: datetime) -> EcardError | None:
         """Why the card itself may not be used, by its own row: it is newer than any clock-driven change of a list."""

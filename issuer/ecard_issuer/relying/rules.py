@@ -19,7 +19,7 @@ class Ask:
     """What a service asks for once. `request_id` is its own, and makes a repetition harmless.
 
     One of `code` (what the holder shows), `reading_id` (a proof of the chip made for this service) and `login_id` (the
-    `jti` of an ID token that this service got a moment ago).
+    `jti` of an ID token that this service got a moment ago). `answers` is the challenge that the code has to answer.
     """
 
     request_id: str
@@ -31,6 +31,7 @@ class Ask:
     login_id: str | None = None
     pin: str | None = field(default=None, repr=False)
     acting: Acting = IN_PERSON
+    answers: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if (self.code, self.reading_id, self.login_id).count(None) != 2:
@@ -61,7 +62,7 @@ def require_region(service: RelyingService, region: str) -> None:
         raise RuleViolation("service_region_differs", "the service may not ask about cards of this region")
 
 
-def require_level(service: RelyingService, level: int) -> None:
+def require_level(least: int, level: int) -> None:
     """Raises `RuleViolation` `level_too_low`."""
-    if level < service.level:
+    if level < least:
         raise RuleViolation("level_too_low", "the e-card is not opened for payment")

@@ -130,6 +130,8 @@ class Tickets:
         if session.origin != (self.issuer if origin is None and session.origin == self.issuer else origin):
             raise NotAllowed("session_wrong_page", "opened by another page")
         self._admitted(session.app_id)
+        if session.origin not in (None, self.issuer) and session.origin not in self._origins_of(session.app_id):
+            raise NotAllowed("session_wrong_page", "its channel registers this page no more")
         return session
 
     def device(self, session: ShowSession, point: bytes, proof: str, now: datetime) -> IssuedCredential:

@@ -72,6 +72,10 @@ class Watch:
         """A session ended before its time."""
         self._wake({(session_id, -1)})
 
+    def everybody(self) -> None:
+        """Something happened that may bear on any session: each looks again."""
+        self._wake(None)
+
     def _ring(self) -> None:
         found = self._hub.after(self._cursor)
         if found is None or self._hub.closed:

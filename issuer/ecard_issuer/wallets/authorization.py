@@ -166,9 +166,9 @@ class Authorization:
         return Asked(request, wallet, request.offer_id is not None, token)
 
     def _posted(self, request_uri: str, browser: str, form_token: str, now: datetime) -> RequestRow:
+        """Whose form token fits has been shown this request: there is no other way to one (`show`)."""
         request = self._request(request_uri, now)
-        bound = request.browser_hash is not None and same(request.browser_hash, _hash(browser))
-        if not bound or not same(form_token, self._secrets.form(request.request_id, browser)):
+        if not same(form_token, self._secrets.form(request.request_id, browser)):
             raise WalletRefusal("invalid_request", "not from the page that this browser was shown")
         return request
 

@@ -138,6 +138,10 @@ class CredentialEndpoint:
             if batch.expires_at <= now:
                 raise WalletRefusal("credential_request_denied", "nobody reviewed it in time")
             return Handed(batch.batch_id, None)
+        if batch.event is WalletEvent.DELETED:
+            raise WalletRefusal(
+                "credential_request_denied", "the wallet said that it deleted these, so they have ended"
+            )
         return Handed(batch.batch_id, self._issues.issue(session.right, batch.keys, now))
 
     def _batch_of(self, session: SessionRow, body: Json, name: str, others: tuple[str, ...]) -> BatchRow | None:

@@ -3,7 +3,7 @@ join it. Each has salts and a status index of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -36,7 +36,8 @@ class IssuesToWallets(Protocol):
 
 
 class WalletIssuing:
-    """`IssuesToWallets`: on enrolments, and for channels' links. `announced` is called once something was issued."""
+    """`IssuesToWallets`: on enrolments, and for channels' links. What was issued waits for the dispatcher's next
+    look, a tenth of a second at most: woken for each, it would do the work of many for one."""
 
     def __init__(
         self,
@@ -44,10 +45,9 @@ class WalletIssuing:
         enrolment: Enrolment,
         issuing: IssuingMany,
         links: Links,
-        announced: Callable[[], None],
     ) -> None:
         self._store, self._enrolment = store, enrolment
-        self._issuing, self._links, self._announced = issuing, links, announced
+        self._issuing, self._links = issuing, links
 
     def prepare(
         self, right: Right, points: Sequence[str], taken: int, now: datetime, *, until: datetime | None
@@ -75,7 +75,6 @@ class WalletIssuing:
             if refusal.code == "issuance_in_progress":
                 raise
             raise _denied(refusal) from refusal
-        self._announced()
         return tuple(one.sd_jwt for one in issued)
 
     def end(self, right: Right, keys: Sequence[WantedKey], now: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets as randomness
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -16,7 +16,9 @@ from ecard_issuer.chosen_ids import CHOSEN_ID
 from ecard_issuer.links.links import Links
 from ecard_issuer.people import References
 from ecard_issuer.ports import Register
+from ecard_issuer.rows import CardRow, EnrolmentRow
 from ecard_issuer.states import EnrolmentState
+from ecard_issuer.together import Together, all_or_each
 from ecard_issuer.wallets.refusals import WalletRefusal
 from ecard_issuer.wallets.store import WalletStore
 from ecard_issuer.wallets.tokens import TX_DIGITS, WalletSecrets, read_opener, same
@@ -70,6 +72,7 @@ class Offers:
         self._store, self._register, self._links = store, register, links
         self._references, self._secrets = references, secrets
         self._origin, self._random = origin, random
+        self._proofs = Together(all_or_each(self._found))
 
     def make(
         self, right: Right, caller: Caller, now: datetime, *, review: bool = False, request_id: str | None = None
@@ -126,15 +129,23 @@ class Offers:
             raise WalletRefusal("invalid_request", "issuer_state belongs to no offer that can be taken up")
         return offer
 
+    def _found(self, enrolment_ids: Sequence[str]) -> list[tuple[EnrolmentRow, CardRow | None] | None]:
+        found = self._register.proofs(enrolment_ids)
+        return [found.get(enrolment_id) for enrolment_id in enrolment_ids]
+
     def _require_proven(self, enrolment_id: str, now: datetime) -> None:
-        enrolment = self._register.get_enrolment(enrolment_id)
+        found = self._proofs.ask(enrolment_id)[0]
+        if found is None:
+            raise NotFound("enrolment_unknown", "no such enrolment")
+        enrolment, card = found
         if enrolment.state is EnrolmentState.ISSUED:
             raise Conflict("enrolment_already_used", "this enrolment has led to a credential already")
         if enrolment.state is not EnrolmentState.PROVEN or enrolment.card_ref is None:
             raise RuleViolation("enrolment_not_proven", "nothing was proven yet")
         if enrolment.expires_at <= now:
             raise RuleViolation("enrolment_expired", "the proof is too old")
-        card = self._register.get_card(enrolment.card_ref)
+        if card is None:
+            raise NotFound("card_unknown", "no such card in the register")
         if self._register.effect_of(card, now) is not EcardStatus.VALID:
             raise RuleViolation("card_not_issuable", "the card's status does not permit an e-card")
 

@@ -70,21 +70,19 @@ def open_wallets(
     rules: ActingRules,
     pepper: Pepper,
     origin: str,
-    announced: Callable[[], None],
     *,
     review_all: bool,
     four_eyes: bool,
     random: Callable[[int], bytes] = randomness.token_bytes,
 ) -> Wallets:
-    """`announced` is called once something was issued;
-    `review_all`: a person looks at every request first; `four_eyes`: not the one who made the offer."""
+    """`review_all`: a person looks at every request first; `four_eyes`: not the one who made the offer."""
     store = SqlWallets(engine)
     secrets, one_time = WalletSecrets(pepper), SqlOneTime(engine)
     person = ByPin(register, people, holders.ecards, holders.pins, rules, random)
     clients = Clients(store)
     offers = Offers(store, register, links, people.references, secrets, origin, random)
     nonces = Nonces(secrets, random)
-    issues = WalletIssuing(store, enrolment, issuing, links, announced)
+    issues = WalletIssuing(store, enrolment, issuing, links)
     return Wallets(
         store=store,
         clients=clients,

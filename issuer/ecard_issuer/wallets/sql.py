@@ -6,13 +6,14 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy import Connection, Engine, Table, delete, select, update
 
 from ecard_issuer.register import tables
 from ecard_issuer.register.sql import columns, fixed, insert_new, one
-from ecard_issuer.wallets.sql_sessions import SqlSessions, insert_session
+from ecard_issuer.together import Together, all_or_each
+from ecard_issuer.wallets.sql_sessions import SqlSessions, in_one, insert_session
+from ecard_issuer.wallets.sql_together import Look, add_offers, looked_at, offers_of, redeem_offers, save_offers
 from ecard_issuer.wallets.values import (
-    TRIES,
     OfferRow,
     OfferState,
     RequestRow,
@@ -26,7 +27,13 @@ _ENDED = (_offer, _request, tables.wallet_session, tables.wallet_batch)
 
 
 class SqlWallets(SqlSessions):
-    """See the port. Its locks are rows': of an offer, of a request, of a session."""
+    """See the port. Its locks are rows': of an offer, of a request, of a session. What every issuance asks for is done
+    together for all that ask at once."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._adding = Together(all_or_each(in_one(self._writing, add_offers)))
+        self._redeeming = Together(all_or_each(in_one(self._writing, redeem_offers)))
 
     def find_client(self, client_id: str) -> WalletClient | None:
         with self._reading() as connection:
@@ -46,10 +53,7 @@ class SqlWallets(SqlSessions):
                 connection.execute(update(_client).where(_client.c.client_id == client.client_id).values(values))
 
     def add_offer(self, offer: OfferRow) -> OfferRow:
-        with self._writing() as connection:
-            if insert_new(connection, _offer, **columns(offer)):
-                return offer
-            return _load_offer(connection, offer.offer_id) or offer
+        return self._adding.ask(offer)[0]
 
     def find_offer(self, offer_id: str) -> OfferRow | None:
         with self._reading() as connection:
@@ -58,11 +62,7 @@ class SqlWallets(SqlSessions):
     def redeem_offer(
         self, offer_id: str, right: bool, opened: Callable[[OfferRow], SessionRow], now: datetime
     ) -> OfferRow | None:
-        with self._writing() as connection:
-            offer = self._try_offer(connection, offer_id, right, now)
-            if offer is not None and offer.state is OfferState.TAKEN:
-                insert_session(connection, opened(offer))
-            return offer
+        return self._redeeming.ask(Look(offer_id, right, opened, now))[0]
 
     def add_request(self, request: RequestRow) -> None:
         with self._writing() as connection:
@@ -146,16 +146,10 @@ class SqlWallets(SqlSessions):
     def _try_offer(connection: Connection, offer_id: str, right: bool, now: datetime) -> OfferRow | None:
         """One look at an offer: locked, so that of many at once each counts. The offer as it is after it; TAKEN only
         where this look took it."""
-        offer = one(connection, OfferRow, select(_offer).where(_offer.c.offer_id == offer_id).with_for_update())
-        if offer is None or offer.state is not OfferState.OPEN or offer.expires_at <= now:
-            return None
-        if right:
-            changed: dict[str, Any] = {"state": OfferState.TAKEN}
-        else:
-            tries = offer.tries + 1
-            changed = {"tries": tries, "state": OfferState.DEAD if tries >= TRIES else OfferState.OPEN}
-        connection.execute(update(_offer).where(_offer.c.offer_id == offer_id).values(changed))
-        return OfferRow(**(columns(offer) | changed))
+        offer = looked_at(offers_of(connection, [offer_id], locked=True).get(offer_id), right, now)
+        if offer is not None:
+            save_offers(connection, [offer])
+        return offer
 
 
 def _open(request_id: str, now: datetime) -> tuple[Any, ...]:

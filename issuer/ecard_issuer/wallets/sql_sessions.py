@@ -2,61 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any
+from typing import TypeVar
 
-from sqlalchemy import Connection, case, select, update
+from sqlalchemy import Connection, Engine, select, update
 
 from ecard_issuer.register import tables
 from ecard_issuer.register.reissue_state import cards_of
 from ecard_issuer.register.reissue_statements import end, ended_entries, ended_news
-from ecard_issuer.register.sql import Store, columns, fixed, insert_new, one, set_entries
+from ecard_issuer.register.sql import Store, columns, fixed, set_entries
 from ecard_issuer.register.sql_reissue import lineage
 from ecard_issuer.states import CredentialState, EnrolmentState
-from ecard_issuer.wallets.values import BatchRow, BatchState, SessionRow, WalletEvent, WantedKey
+from ecard_issuer.together import Together, all_or_each
+from ecard_issuer.wallets.sql_together import Keys, add_batches, batches_of, offer_of, sessions_of, to_batch
+from ecard_issuer.wallets.values import BatchRow, BatchState, SessionRow, WalletEvent
 
 _session, _batch = tables.wallet_session, tables.wallet_batch
-_offer, _request = tables.wallet_offer, tables.wallet_request
-
-
-class _Undone(Exception):
-    """Leaves a transaction that is to leave nothing."""
+_offer = tables.wallet_offer
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
 
 
 class SqlSessions(Store):
     """See the port."""
 
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._finding = Together(all_or_each(in_one(self._reading, sessions_of)))
+        self._keeping = Together(all_or_each(in_one(self._writing, add_batches)))
+
     def find_session(self, session_id: str) -> SessionRow | None:
-        with self._reading() as connection:
-            return one(connection, SessionRow, select(_session).where(_session.c.session_id == session_id))
+        return self._finding.ask(session_id)[0]
 
     def add_batch(self, batch: BatchRow, taken: int, most: int) -> BatchRow | None:
-        values = columns(batch) | {"keys": [asdict(key) for key in batch.keys]}
-        try:
-            with self._writing() as connection:
-                if not insert_new(connection, _batch, **values):
-                    return _load_batch(connection, batch.batch_id)
-                total = taken + len(batch.keys)
-                later = case((_session.c.expires_at < batch.expires_at, batch.expires_at), else_=_session.c.expires_at)
-                longer = {"expires_at": later} if batch.state is BatchState.WAITING else {}
-                counted = connection.execute(
-                    update(_session)
-                    .where(_session.c.session_id == batch.session_id, _session.c.taken == taken)
-                    .values({"taken": total, **longer})
-                )
-                if total > most or counted.rowcount != 1:
-                    raise _Undone
-                if batch.state is BatchState.WAITING:
-                    _keep_origin(connection, batch.session_id, batch.expires_at)
-        except _Undone:
-            return None
-        return batch
+        return self._keeping.ask(Keys(batch, taken, most))[0]
 
     def offer_maker(self, session_id: str) -> str | None:
         with self._reading() as connection:
-            made_by = select(_offer.c.made_by).where(_offer.c.offer_id == _offer_of(connection, session_id))
+            made_by = select(_offer.c.made_by).where(_offer.c.offer_id == offer_of(connection, session_id))
             maker: str | None = connection.scalar(made_by)
             return maker
 
@@ -72,7 +57,7 @@ class SqlSessions(Store):
             .limit(limit)
         )
         with self._reading() as connection:
-            return tuple(map(_to_batch, connection.execute(page).mappings()))
+            return tuple(map(to_batch, connection.execute(page).mappings()))
 
     def decide_batch(self, batch_id: str, state: BatchState, by: str, reason: str, now: datetime) -> BatchRow | None:
         with self._writing() as connection:
@@ -113,17 +98,17 @@ class SqlSessions(Store):
             connection.execute(update(_batch).where(_batch.c.batch_id == batch_id).values(event=event))
 
 
-def _offer_of(connection: Connection, session_id: str) -> str:
-    """A session has the id of its offer, or of its request, which knows the offer."""
-    by_page: str | None = connection.scalar(select(_request.c.offer_id).where(_request.c.request_id == session_id))
-    return by_page or session_id
+def in_one(
+    transaction: Callable[[], AbstractContextManager[Connection]],
+    work: Callable[[Connection, Sequence[Question]], Sequence[Answer]],
+) -> Callable[[Sequence[Question]], Sequence[Answer]]:
+    """`work` within a transaction of its own."""
 
+    def worked(questions: Sequence[Question]) -> Sequence[Answer]:
+        with transaction() as connection:
+            return work(connection, questions)
 
-def _keep_origin(connection: Connection, session_id: str, until: datetime) -> None:
-    """Let what a session came of stay as long as it: neither can be taken up any more."""
-    offer_id = _offer_of(connection, session_id)
-    for table, this in ((_request, _request.c.request_id == session_id), (_offer, _offer.c.offer_id == offer_id)):
-        connection.execute(update(table).where(this, table.c.expires_at < until).values(expires_at=until))
+    return worked
 
 
 def insert_session(connection: Connection, session: SessionRow) -> None:
@@ -131,10 +116,4 @@ def insert_session(connection: Connection, session: SessionRow) -> None:
 
 
 def _load_batch(connection: Connection, batch_id: str) -> BatchRow | None:
-    found = connection.execute(select(_batch).where(_batch.c.batch_id == batch_id)).mappings().one_or_none()
-    return None if found is None else _to_batch(found)
-
-
-def _to_batch(found: Mapping[Any, Any]) -> BatchRow:
-    keys = tuple(WantedKey(**key) for key in found["keys"])
-    return BatchRow(**{str(name): value for name, value in found.items() if name != "keys"}, keys=keys)
+    return batches_of(connection, [batch_id]).get(batch_id)

@@ -86,7 +86,7 @@ class TokenEndpoint:
             raise WalletRefusal("invalid_dpop_proof", "the authorization code flow wants a DPoP proof")
         given = self._code(code)
         request = self._store.find_request(given.row_id)
-        if request is None or request.state is not RequestState.GRANTED or request.enrolment_id is None:
+        if request is None or request.state is not RequestState.GRANTED:
             raise WalletRefusal("invalid_grant", "no such code, or it was redeemed")
         challenge = jose.b64url_encode(hashlib.sha256(verifier.encode()).digest())
         if request.client_id != client_id or not same(challenge, request.code_challenge):

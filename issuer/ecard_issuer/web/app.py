@@ -22,9 +22,11 @@ from ecard_issuer.web.claims import claims_router
 from ecard_issuer.web.component import component_router
 from ecard_issuer.web.conventions.install import install_conventions
 from ecard_issuer.web.credentials import credentials_router
+from ecard_issuer.web.desk_page import desk_page_router
 from ecard_issuer.web.enrolments import enrolments_router
 from ecard_issuer.web.family import family_router
 from ecard_issuer.web.feed import feed_router
+from ecard_issuer.web.holder_facts import holder_facts_router
 from ecard_issuer.web.intake import SET_MEDIA_TYPE, intake_router
 from ecard_issuer.web.keys import keys_router
 from ecard_issuer.web.levels import holder_cards_router, levels_router
@@ -33,7 +35,8 @@ from ecard_issuer.web.link_desk import holder_links_router, identity_providers_r
 from ecard_issuer.web.link_devices import link_devices_router
 from ecard_issuer.web.link_losses import link_losses_router
 from ecard_issuer.web.links import links_router
-from ecard_issuer.web.login import LOGIN_FORMS, login_router
+from ecard_issuer.web.login import login_router
+from ecard_issuer.web.login_endpoints import login_endpoints_router
 from ecard_issuer.web.login_requests import login_requests_router
 from ecard_issuer.web.mandates import LARGER_BODIES, mandates_router
 from ecard_issuer.web.numbers import numbers_router
@@ -49,6 +52,7 @@ from ecard_issuer.web.relying import relying_router
 from ecard_issuer.web.service_points import service_points_router
 from ecard_issuer.web.session_cors import SessionCors
 from ecard_issuer.web.sessions import sessions_router
+from ecard_issuer.web.settlements import settlements_router
 from ecard_issuer.web.shared_signals import metadata_router, shared_signals_router
 from ecard_issuer.web.statuses import statuses_router
 from ecard_issuer.web.testmode import testmode_router
@@ -60,11 +64,15 @@ from ecard_issuer.web.wallet_metadata import wallet_metadata_router
 from ecard_issuer.web.wallets import wallets_router
 from ecard_verifier.callers import Caller, Role
 from ecard_verifier.web.auth import Authenticate
-from ecard_verifier.web.base import Lifespan, new_api
+from ecard_verifier.web.base import Lifespan, adopt, new_api
+from ecard_verifier.web.counter_page import COUNTER_LARGER
 from ecard_verifier.web.models import Ready
+from ecard_verifier.web.presentations import PRESENTATION_FORMS
 
+#: The OpenID provider's.
+LOGIN_FORMS = ("/login/authorize", "/login/token", "/login/userinfo", "/login/wait/[0-9a-f]{32}/cancel")
 #: Paths, as patterns, whose bodies are forms.
-FORMS = (TOKEN_PATH, *WALLET_FORMS, *LOGIN_FORMS)
+FORMS = (TOKEN_PATH, *WALLET_FORMS, *LOGIN_FORMS, *PRESENTATION_FORMS)
 
 _ABOUT = (
     "Registers physical cards, proves their chips, issues e-cards bound to them one to one, and publishes their status."
@@ -91,25 +99,28 @@ def create_app(
     issuer: Issuer,
     *,
     authenticate: Authenticate | None = None,
+    repeating: Authenticate | None = None,
     verifier_ready: Callable[[], Ready] | None = None,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
-    """The application over `issuer`, which the caller (or `lifespan`) starts and stops."""
+    """The application over `issuer`, which the caller (or `lifespan`) starts and stops. `repeating` knows all whose
+    requests are done once by a key, where routes for callers that `authenticate` does not know are added later."""
     known = authenticate or authenticator(issuer.operators)
     app = new_api(
         "e-card issuer",
         _ABOUT,
         media_types=("application/json", SET_MEDIA_TYPE),
-        larger=LARGER_BODIES,
+        larger={**LARGER_BODIES, **COUNTER_LARGER},
         forms=FORMS,
         lifespan=lifespan,
     )
-    install_conventions(app, issuer)
+    install_conventions(app, issuer, repeating or known)
     for router in (  # routes are looked for in this order: first where many requests go
         wallet_endpoints_router(issuer),
         wallets_router(issuer, known),
         oauth_router(issuer),
         login_router(issuer),
+        login_endpoints_router(issuer),
         login_requests_router(issuer),
         channels_router(issuer, known),
         claims_router(issuer),
@@ -136,6 +147,7 @@ def create_app(
         family_router(issuer, known),
         holder_cards_router(issuer, known),
         relying_router(issuer, known),
+        settlements_router(issuer, known),
         accounts_router(issuer, known),
         service_points_router(issuer, known),
         programme_router(issuer, known),
@@ -153,12 +165,14 @@ def create_app(
         channel_events_router(issuer),
         *(() if issuer.test_mode.desk is None else (testmode_router(issuer, issuer.test_mode.desk),)),
         card_page_router(issuer),
+        desk_page_router(issuer),
         tickets_router(issuer),
         sessions_router(issuer),
         numbers_router(issuer, known),
+        holder_facts_router(issuer, known),
         health_router(issuer, verifier_ready),
     ):
-        app.include_router(router)
+        adopt(app, router)
     app.add_middleware(SessionCors, known=issuer.showing.origins)
     answer_waiting(app, issuer)
     challenge_channels(app)

@@ -73,6 +73,7 @@ def channel_events_router(issuer: Issuer) -> APIRouter:
         place = None if cursor is None else int(cursor)
 
         def look() -> EventPage:
+            issuer.channels.office.admitted(known.app_id)  # it may have been suspended while this waits
             return office.read(known.app_id, place, limit + 1)
 
         page = await run_in_threadpool(look)

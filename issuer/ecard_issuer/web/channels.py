@@ -211,7 +211,10 @@ def _deciding(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         caller: Caller = Depends(operator),  # noqa: B008 - how FastAPI is told
     ) -> JSONResponse:
         """Its tokens are refused from the next call on. Takes power away, so nobody else has to agree."""
-        return JSONResponse(channel_answer(office.suspend(app_id, body.reason, caller.name, issuer.clock())))
+        suspended = office.suspend(app_id, body.reason, caller.name, issuer.clock())
+        issuer.showing.watch.everybody()  # its pages that wait for news are told now
+        issuer.channel_events.bell.ring()
+        return JSONResponse(channel_answer(suspended))
 
     @router.post(
         "/resume",

@@ -18,7 +18,7 @@ from ecard_issuer.links.answers import claim_answer, claimed_answer, identified_
 from ecard_issuer.links.claiming import DeviceAsked
 from ecard_issuer.pins.secret import Secret
 from ecard_issuer.web.channel_auth import channel_problems, needs_scope, require_channel
-from ecard_issuer.web.conventions.idempotency import CODES, idempotent
+from ecard_issuer.web.conventions.idempotency import idempotent, with_once
 from ecard_issuer.web.enrolments import document
 from ecard_issuer.web.link_models import (
     ClaimAnswer,
@@ -166,11 +166,6 @@ def claims_router(issuer: Issuer) -> APIRouter:
         return JSONResponse(keys, headers={"Cache-Control": "public, max-age=3600"})
 
     return router
-
-
-def with_once(codes: dict[int, str]) -> dict[int, str]:
-    """The codes of a route and those of its idempotency key."""
-    return {status: f"{codes.get(status, '')} {CODES.get(status, '')}" for status in {*codes, *CODES}}
 
 
 def _named(issuer: Issuer, body: NewIdentification) -> tuple[str, str]:

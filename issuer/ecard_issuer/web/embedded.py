@@ -10,31 +10,38 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.deployment import Deployment
+from ecard_issuer.holder_facts import OwnFacts
+from ecard_issuer.publishing.own import OwnStatuses
 from ecard_issuer.tickets.numbers import BookNumbers
 from ecard_issuer.web.app import authenticator, create_app
+from ecard_issuer.web.conventions.rates import believed_address
 from ecard_issuer.web.origins import ByOrigin
 from ecard_verifier.config import EmbeddedSettings, FetchStatuses
+from ecard_verifier.counter_bundles import CounterBundles
+from ecard_verifier.counters.assembly import Counters, open_counters
 from ecard_verifier.follower import Follower
 from ecard_verifier.http_statuses import HttpStatuses
 from ecard_verifier.mirror import Mirror
 from ecard_verifier.mirrors import Mirrors
+from ecard_verifier.openid4vp.assembly import open_presentations, other_issuers
+from ecard_verifier.openid4vp.presentations import Presentations
 from ecard_verifier.policy import ONLINE_POLICY
+from ecard_verifier.purposes.purposes import load_purposes
 from ecard_verifier.replay import ReplayGuard
 from ecard_verifier.service import VerificationService
 from ecard_verifier.trust_hosts import LocalTrustHost
 from ecard_verifier.trust_source import TrustSource
-from ecard_verifier.web.app import create_app as create_verifier_app
+from ecard_verifier.web.app import service_routers
 from ecard_verifier.web.assemble import readiness_of
-from ecard_verifier.web.base import Lifespan
+from ecard_verifier.web.base import Lifespan, adopt
+from ecard_verifier.web.counter_auth import WithGroups
 from ecard_verifier.web.models import Ready
 
 _A = TypeVar("_A")
-_VERIFICATIONS = "/v1/verifications"
 _PLAIN = EmbeddedSettings()
 
 
@@ -47,10 +54,13 @@ class Verifier:
     followers: tuple[Follower, ...]
     mirrors: tuple[Mirror, ...]
     replay: ReplayGuard
+    counters: Counters
+    presentations: Presentations | None
 
     def start(self) -> None:
         for follower in self.followers:
             follower.start()
+        self.counters.start()
 
     def stop(self) -> None:
         """Their feeds must have ended: else this waits for the next message of each."""
@@ -58,7 +68,10 @@ class Verifier:
             follower.stop()
         for mirror in self.mirrors:
             mirror.close()
+        if self.presentations is not None:
+            self.presentations.close()
         self.replay.close()
+        self.counters.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +170,27 @@ def _verifier(deployment: Deployment, settings: EmbeddedSettings) -> Verifier:
     policy = replace(ONLINE_POLICY, minimum_assurance=settings.minimum_assurance, accept_test=accepts_test)
     fetched = settings.fetch_statuses
     others = None if fetched is FetchStatuses.NO else HttpStatuses(trust, clock, allowed=fetched)
+    purposes = load_purposes(settings.purposes)
+    foreign = other_issuers(settings.trusted_issuers, fetched)
     known, replay = Mirrors(mirrors, others), ReplayGuard(directory / "replay.sqlite3")
     numbers = BookNumbers([issuer.showing.numbers for issuer in deployment.issuers], clock)
     service = VerificationService(
         trust, known, known, replay, policy, clock, audience=settings.audience, numbers=numbers
     )
-    return Verifier(service, readiness_of(trust, known, policy, clock), followers, mirrors, replay)
+    published = {issuer.identity.issuer: OwnStatuses(issuer) for issuer in deployment.issuers}
+    bundles = CounterBundles(published, lambda: trust.root, lambda: _version_of(trust), clock)
+    counters = open_counters(
+        directory, service, OwnFacts(deployment.issuers), purposes, bundles, settings.counter_origins
+    )
+    base, keys = main.identity.issuer, main.request_keys
+    presentations = open_presentations(service, trust, keys, foreign, clock, base=base, data=directory)
+    readiness = readiness_of(trust, known, policy, clock)
+    return Verifier(service, readiness, followers, mirrors, replay, counters, presentations)
+
+
+def _version_of(trust: TrustSource) -> int:
+    held = trust.current()
+    return 0 if held is None else held.version
 
 
 def _mirror_name(issuer: Issuer, *, first: bool) -> str:
@@ -172,11 +200,14 @@ def _mirror_name(issuer: Issuer, *, first: bool) -> str:
 
 def _app_of(issuer: Issuer, verifier: Verifier, lifespan: Lifespan | None) -> FastAPI:
     known = authenticator(issuer.operators)
-    app = create_app(issuer, authenticate=known, verifier_ready=verifier.readiness, lifespan=lifespan)
-    beside = create_verifier_app(verifier.service, known)
-    app.router.routes.extend(
-        route for route in beside.routes if isinstance(route, APIRoute) and route.path == _VERIFICATIONS
+    all_known = WithGroups(verifier.counters, known)
+    app = create_app(
+        issuer, authenticate=known, repeating=all_known, verifier_ready=verifier.readiness, lifespan=lifespan
     )
+    for router in service_routers(
+        verifier.service, known, verifier.counters, believed_address(issuer.settings), verifier.presentations
+    ):
+        adopt(app, router)
     app.title = "e-card issuer and verifier"
     return app
 

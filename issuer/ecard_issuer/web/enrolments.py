@@ -9,18 +9,20 @@ from fastapi.responses import JSONResponse
 from pydantic import WithJsonSchema
 
 from ecard_card import jose
+from ecard_card.card import ChipAssurance
 from ecard_card.errors import InvalidInput
-from ecard_issuer.answers import credential_answer, enrolment_answer, proven_answer
+from ecard_issuer.answers import credential_answer, enrolment_answer, examined_answer, proven_answer
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.chip.evidence import Evidence
 from ecard_issuer.web.models import (
+    ChipCheckAnswer,
     CredentialAnswer,
     CredentialBody,
     EnrolmentAnswer,
     EnrolmentBody,
     ProvenAnswer,
 )
-from ecard_verifier.callers import Role
+from ecard_verifier.callers import Caller, Role
 from ecard_verifier.web.auth import Authenticate, require_role
 from ecard_verifier.web.base import needs, problems
 
@@ -100,7 +102,9 @@ EVIDENCE: dict[str, object] = {
 def enrolments_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
     """The routes under `/v1/enrolments`."""
     operator = [Depends(require_role(authenticate, Role.OPERATOR))]
-    router = APIRouter(prefix="/v1/enrolments", tags=["enrolment"], dependencies=operator)
+    at_desk = require_role(authenticate, Role.DESK)
+    desk = [Depends(at_desk)]
+    router = APIRouter(prefix="/v1/enrolments", tags=["enrolment"])
 
     @router.post(
         "",
@@ -109,7 +113,8 @@ def enrolments_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         status_code=201,
         response_model=EnrolmentAnswer,
         responses=problems(400, 401, 403, 413, 415, 422, 503, codes={400: "bad_chip_challenge"}),
-        openapi_extra=needs(Role.OPERATOR),
+        dependencies=desk,
+        openapi_extra=needs(Role.DESK),
     )
     def begin_enrolment(body: EnrolmentBody) -> JSONResponse:
         """The desk hands the challenge to the chip; it is good once and for a few minutes."""
@@ -131,15 +136,49 @@ def enrolments_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
                 " chip_proof_too_weak too_many_cards_elsewhere enrolment_expired card_not_issuable",
             },
         ),
-        openapi_extra=needs(Role.OPERATOR),
+        openapi_extra=needs(Role.DESK),
     )
     def send_evidence(
         enrolment_id: EnrolmentId,
         body: Annotated[dict[str, Any], Body(), WithJsonSchema(EVIDENCE)],
+        caller: Caller = Depends(at_desk),  # noqa: B008 - how FastAPI is told
     ) -> JSONResponse:
-        """The service judges; the desk decides nothing. A wrong answer proves nothing and consumes nothing."""
+        """The service judges; the desk decides nothing. A wrong answer proves nothing and consumes nothing.
+
+        What a chip gives away can be written down, so from a desk's token an answer of the chip itself is wanted."""
         evidence = Evidence.from_json(document(body))
-        return JSONResponse(proven_answer(issuer.enrolment.complete(enrolment_id, evidence, issuer.clock())))
+        least = ChipAssurance.DECLARED if caller.role is Role.OPERATOR else ChipAssurance.CHALLENGE
+        proven = issuer.enrolment.complete(enrolment_id, evidence, issuer.clock(), least=least)
+        return JSONResponse(proven_answer(proven))
+
+    @router.post(
+        "/{enrolment_id}/check",
+        operation_id="check_chip",
+        summary="Compare a card with its e-card",
+        response_model=ChipCheckAnswer,
+        responses=problems(
+            *_CHANGE,
+            codes={
+                400: "bad_chip_evidence",
+                403: "test_chip_refused",
+                404: "enrolment_unknown card_unknown",
+                409: "chip_key_differs",
+                422: "chip_answer_wrong chip_answer_replayed chip_not_as_registered chip_proof_missing"
+                " chip_challenge_expired",
+            },
+        ),
+        dependencies=desk,
+        openapi_extra=needs(Role.DESK),
+    )
+    def check_chip(
+        enrolment_id: EnrolmentId,
+        body: Annotated[dict[str, Any], Body(), WithJsonSchema(EVIDENCE)],
+    ) -> JSONResponse:
+        """Is this chip the one that the e-card is bound to, and what do both amount to now? Takes the evidence of any
+        card, also of a lost one, and changes nothing."""
+        now = issuer.clock()
+        examined = issuer.enrolment.examine(enrolment_id, Evidence.from_json(document(body)), now)
+        return JSONResponse(examined_answer(issuer.register, examined, now))
 
     @router.post(
         "/{enrolment_id}/credentials",
@@ -156,6 +195,7 @@ def enrolments_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
                 422: "enrolment_not_proven enrolment_expired card_not_issuable",
             },
         ),
+        dependencies=operator,
         openapi_extra=needs(Role.OPERATOR),
     )
     def issue_credential(enrolment_id: EnrolmentId, body: CredentialBody) -> JSONResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -40,7 +40,7 @@ from ecard_verifier.web.base import needs, problems
 
 SET_MEDIA_TYPE = "application/secevent+jwt"
 PAGE = 200
-CallerOf = Callable[..., Caller]
+CallerOf = Callable[..., Awaitable[Caller]]
 SourceName = Annotated[str, Path(pattern=f"^{CALLER_NAME.pattern}$", description="The caller's name.")]
 ExceptionRef = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The `exception_ref`.")]
 _PUSHED: dict[int | str, dict[str, Any]] = {

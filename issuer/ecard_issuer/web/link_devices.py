@@ -14,8 +14,7 @@ from ecard_issuer.channels.scopes import Scope
 from ecard_issuer.channels.tokens import ChannelCaller
 from ecard_issuer.links.answers import credential_answer
 from ecard_issuer.web.channel_auth import channel_problems, needs_scope, require_channel
-from ecard_issuer.web.claims import with_once
-from ecard_issuer.web.conventions.idempotency import idempotent
+from ecard_issuer.web.conventions.idempotency import idempotent, with_once
 from ecard_issuer.web.link_models import LinkCredential, LinkSuccessor, NewLinkCredential
 from ecard_issuer.web.links import CHANGE, LinkId
 from ecard_keys.verify import load_public_key, verify_jws
@@ -101,7 +100,7 @@ def link_devices_router(issuer: Issuer) -> APIRouter:
         links.require_issued(link, held, now)
         issued = issuer.collecting.collect(held, body.proof, now)
         issuer.wake.ring()
-        links.ecard(links.get(caller.app_id, link_id), now)  # released in this moment: nobody is given it
+        links.require_live(link, now)  # released in this moment: nobody is given it
         return JSONResponse(credential_answer(issued))
 
     return router

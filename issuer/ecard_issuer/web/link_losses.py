@@ -15,8 +15,7 @@ from ecard_issuer.channels.tokens import ChannelCaller
 from ecard_issuer.life.values import Asked, LossKind, Outcome
 from ecard_issuer.life.who import Who
 from ecard_issuer.web.channel_auth import channel_problems, needs_scope, require_channel
-from ecard_issuer.web.claims import with_once
-from ecard_issuer.web.conventions.idempotency import idempotent
+from ecard_issuer.web.conventions.idempotency import idempotent, with_once
 from ecard_issuer.web.link_models import LinkLoss, LossOfLink
 from ecard_issuer.web.links import ACTING, CHANGE, LinkId
 from ecard_verifier.verdict import rfc3339

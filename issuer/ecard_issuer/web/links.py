@@ -16,8 +16,7 @@ from ecard_issuer.links.links import caller_of
 from ecard_issuer.links.values import Link
 from ecard_issuer.pins.secret import Secret
 from ecard_issuer.web.channel_auth import channel_problems, needs_scope, require_channel
-from ecard_issuer.web.claims import with_once
-from ecard_issuer.web.conventions.idempotency import idempotent
+from ecard_issuer.web.conventions.idempotency import idempotent, with_once
 from ecard_issuer.web.conventions.pages import Page, paged
 from ecard_issuer.web.link_models import (
     CloseLinkPayment,

@@ -1,66 +1,68 @@
-"""The OpenID provider's routes: authorization with its pages, tokens, user information, and what it says of itself.
+"""The pages of scanning to log in: the OpenID provider's authorization endpoint, and where its browser waits.
 
 Every address in an answer is built from the configured origin. The client's address is that of the connection, or
-what a trusted proxy says of it.
+what a trusted proxy says of it. Each page is for one browser, which its cookie tells.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, Final
-from urllib.parse import parse_qsl
+from collections.abc import Iterable
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
 
 from ecard_card import messages
-from ecard_card.errors import EcardError, NotFound, RuleViolation
+from ecard_card.errors import InvalidInput, NotFound, RuleViolation
 from ecard_card.messages import Language
 from ecard_issuer.assembly import Issuer
-from ecard_issuer.login.authorize import parameters, read_request, site_of
+from ecard_issuer.login.authorize import MAX_PARAMETERS, parameters, read_request, site_of
 from ecard_issuer.login.desktop import desktop_of
-from ecard_issuer.login.metadata import provider_metadata
 from ecard_issuer.login.refusal import OauthRefusal, UnsafeRequest
 from ecard_issuer.login.sites import answer_to
 from ecard_issuer.web.conventions.rates import address_of
+from ecard_issuer.web.login_models import LoginVersion
 from ecard_issuer.web.login_pages import SCRIPT, STYLE, asset, asset_name, login_page, plain_page
+from ecard_issuer.web.request_parts import form_body, parse_form
+from ecard_verifier.web.base import problems
 
-FORM: Final = "application/x-www-form-urlencoded"
-#: Paths whose bodies are forms.
-LOGIN_FORMS: Final = ("/login/authorize", "/login/token", "/login/userinfo", "/login/wait/[0-9a-f]{32}/cancel")
 _SECRET: Final = re.compile(r"[0-9a-f]{64}")
-TransactionId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
-Chosen = Annotated[str, Query(max_length=8, alias="lang")]
-_PUBLIC: Final = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
+TransactionId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="In the page's own address.")]
+Chosen = Annotated[str, Query(max_length=8, alias="lang", description="`zh` or `en`, else as the site asked.")]
+_HTML: Final[dict[str, Any]] = {"text/html": {}}
+_ASKED: Final = {
+    "client_id": "The site, as it was registered.",
+    "redirect_uri": "One of its addresses, character by character.",
+    "response_type": "`code`.",
+    "scope": "`openid`, and what the site was registered for.",
+    "state": "Given back to the site.",
+    "nonce": "Stands in the ID token; a public client sends one.",
+    "code_challenge": "RFC 7636.",
+    "code_challenge_method": "`S256`.",
+    "response_mode": "`query`, if it is there.",
+    "acr_values": "How surely the holder has to be proven.",
+    "prompt": "Any; `none` is refused, as nobody is logged in here without scanning.",
+    "max_age": "Any: nobody logs in by an older login.",
+    "ui_locales": "The page's language.",
+}
+_TEXT: Final = {"type": "string"}
+_NEEDED: Final = ("client_id", "redirect_uri")
+_BACK: Final = {"description": "To the page where the browser waits, or back to the site with an error"}
+_UNSAFE: Final = {"content": _HTML, "description": "The page that says why the browser is sent nowhere"}
 
 
-async def form_of(request: Request) -> list[tuple[str, str]]:
-    """The fields of a form body, in order; none where there is no form."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        return []
-    try:
-        text = (await request.body()).decode("ascii")
-        return parse_qsl(text, keep_blank_values=True, max_num_fields=64, strict_parsing=bool(text))
-    except ValueError:
-        return [("", ""), ("", "")]  # refused as a parameter that is there twice
-
-
-Form = Annotated[list[tuple[str, str]], Depends(form_of)]
+def _unknown() -> dict[int | str, dict[str, Any]]:
+    """404, as a page where the id could be one, and as a problem document where it could not."""
+    (told,) = problems(404).values()
+    return {404: {"content": {**_HTML, **told["content"]}, "description": "Not a login of this browser"}}
 
 
 def login_router(issuer: Issuer) -> APIRouter:
-    """`/login/…`, `/l/{token}` and the discovery document."""
-    router = APIRouter(tags=["login"], include_in_schema=False)
-    router.include_router(_pages(issuer))
-    router.include_router(_endpoints(issuer))
-    return router
-
-
-def _pages(issuer: Issuer) -> APIRouter:
-    router = APIRouter()
+    """`/login/authorize`, `/login/wait/…` and `/l/{token}`."""
+    router = APIRouter(tags=["login"])
     desk, sites, clock = issuer.login.desk, issuer.login.sites, issuer.clock
     origin = issuer.identity.issuer
     secure = origin.startswith("https:")
@@ -72,7 +74,7 @@ def _pages(issuer: Issuer) -> APIRouter:
         secret = request.cookies.get(cookie, "")
         return secret if _SECRET.fullmatch(secret) else None
 
-    def authorize(request: Request, pairs: Sequence[tuple[str, str]]) -> Response:
+    def authorize(request: Request, pairs: Iterable[tuple[str, str]]) -> Response:
         now, language = clock(), _language(request)
         try:
             given = parameters(pairs)
@@ -98,17 +100,56 @@ def _pages(issuer: Issuer) -> APIRouter:
         answer.set_cookie(cookie, begun.browser_secret, path="/", secure=secure, httponly=True, samesite="lax")
         return answer
 
-    @router.get("/login/authorize")
+    @router.get(
+        "/login/authorize",
+        operation_id="authorize_login",
+        summary="Where a site sends a browser to log in",
+        status_code=303,
+        response_class=Response,
+        responses={303: _BACK, 400: _UNSAFE, **problems(422, 503)},
+        openapi_extra={
+            "parameters": [
+                {"name": name, "in": "query", "required": name in _NEEDED, "description": about, "schema": _TEXT}
+                for name, about in _ASKED.items()
+            ]
+        },
+    )
     def authorize_login(request: Request) -> Response:
         """OpenID Connect Core 1.0 §3.1.2."""
         return authorize(request, request.query_params.multi_items())
 
-    @router.post("/login/authorize")
-    def authorize_login_by_form(request: Request, form: Form) -> Response:
-        """The same by a form."""
-        return authorize(request, form)
+    @router.post(
+        "/login/authorize",
+        operation_id="authorize_login_by_form",
+        summary="The same by a form",
+        status_code=303,
+        response_class=Response,
+        responses={303: _BACK, 400: _UNSAFE, **problems(413, 415, 422, 503)},
+        openapi_extra=form_body(
+            {name: {**_TEXT, "description": about} for name, about in _ASKED.items()}, required=_NEEDED
+        ),
+    )
+    async def authorize_login_by_form(request: Request) -> Response:
+        """OpenID Connect Core 1.0 §3.1.2.1."""
+        body, kind = await request.body(), request.headers.get("content-type", "")
+        try:
+            pairs = parse_form(body, kind, MAX_PARAMETERS).items()
+        except InvalidInput as refused:
+            return plain_page("unsafe", _language(request), 400, refused.detail)
+        return await run_in_threadpool(authorize, request, pairs)
 
-    @router.get("/login/wait/{transaction_id}")
+    @router.get(
+        "/login/wait/{transaction_id}",
+        operation_id="show_login",
+        summary="The page of a login, in its own browser",
+        response_class=HTMLResponse,
+        responses={
+            200: {"content": _HTML, "description": "The QR code, the number, or how it ended"},
+            303: {"description": "Back to the site, with `code`, `state` and `iss`; once"},
+            **_unknown(),
+            **problems(422, 503),
+        },
+    )
     def login_wait(request: Request, transaction_id: TransactionId, chosen: Chosen = "") -> Response:
         """The page of an attempt, for its own browser; the way back to the site, once its login is confirmed."""
         try:
@@ -122,110 +163,65 @@ def _pages(issuer: Issuer) -> APIRouter:
             return answer
         return login_page(seen, transaction_id, _either(chosen) or _either(seen.language) or "zh")
 
-    @router.get("/login/wait/{transaction_id}/state")
+    @router.get(
+        "/login/wait/{transaction_id}/state",
+        operation_id="get_login_state",
+        summary="Whether that page has something new to show",
+        response_model=LoginVersion,
+        responses={
+            404: {"model": LoginVersion, "description": "Not a login of this browser: `unknown`"},
+            **problems(422, 503),
+        },
+    )
     def login_wait_state(request: Request, transaction_id: TransactionId) -> JSONResponse:
-        """Whether the page has something new to show; nothing else."""
+        """What the page's script asks."""
         try:
             seen = desk.see(transaction_id, browser_of(request) or "", clock())
         except (NotFound, RuleViolation):
             return JSONResponse({"version": "unknown"}, 404)
         return JSONResponse({"version": seen.version})
 
-    @router.post("/login/wait/{transaction_id}/cancel")
+    @router.post(
+        "/login/wait/{transaction_id}/cancel",
+        operation_id="cancel_login",
+        summary="End a login at its own browser",
+        status_code=303,
+        response_class=Response,
+        responses={
+            303: {"description": "Back to the site, with `access_denied`"},
+            **_unknown(),
+            **problems(413, 415, 422, 503),
+        },
+    )
     def login_cancel(request: Request, transaction_id: TransactionId) -> Response:
+        """The button of the page. Cancelled twice is cancelled."""
         try:
             return RedirectResponse(desk.cancel(transaction_id, browser_of(request) or "", clock()), 303)
         except (NotFound, RuleViolation):
             return plain_page("unknown", _language(request), 404)
 
-    @router.get("/l/{token}")
-    def login_link(request: Request, token: Annotated[str, Path(max_length=64)]) -> HTMLResponse:
+    @router.get(
+        "/l/{token}",
+        operation_id="show_login_link",
+        summary="What the QR code of a login shows to a phone's own camera",
+        response_class=HTMLResponse,
+        responses=problems(404, 422),
+    )
+    def login_link(
+        request: Request, token: Annotated[str, Path(max_length=64, description="Not looked at.")]
+    ) -> HTMLResponse:
         """A QR code that was opened by a phone's own camera: tells what it is, and logs nobody in."""
         return plain_page("link", _language(request))
 
-    @router.get(f"/login/{asset_name(STYLE)}")
+    @router.get(f"/login/{asset_name(STYLE)}", include_in_schema=False)
     def login_style() -> Response:
         return asset(STYLE)
 
-    @router.get(f"/login/{asset_name(SCRIPT)}")
+    @router.get(f"/login/{asset_name(SCRIPT)}", include_in_schema=False)
     def login_script() -> Response:
         return asset(SCRIPT)
 
     return router
-
-
-def _endpoints(issuer: Issuer) -> APIRouter:
-    router = APIRouter()
-    tokens, clients, signer, clock = issuer.login.tokens, issuer.login.clients, issuer.login.signer, issuer.clock
-    origin = issuer.identity.issuer
-
-    @router.get("/.well-known/openid-configuration")
-    def openid_configuration() -> JSONResponse:
-        """OpenID Connect Discovery 1.0 §4."""
-        return JSONResponse(provider_metadata(origin), headers=_PUBLIC)
-
-    @router.get("/login/jwks")
-    def login_keys() -> JSONResponse:
-        """The keys that ID tokens are judged by (RFC 7517)."""
-        return JSONResponse(signer.jwks(), headers=_PUBLIC)
-
-    @router.post("/login/token")
-    def login_token(request: Request, form: Form) -> JSONResponse:
-        """The token endpoint (RFC 6749 §3.2, OpenID Connect Core 1.0 §3.1.3)."""
-        now = clock()
-        header = request.headers.get("authorization")
-        try:
-            given = _once(form)
-            client_id = clients.authenticate(given, header, now)
-            if given.get("grant_type") != "authorization_code":
-                raise OauthRefusal("unsupported_grant_type", "only authorization_code is offered")
-            return JSONResponse(tokens.redeem(client_id, given, now), headers={"Pragma": "no-cache"})
-        except OauthRefusal as refusal:
-            return _refused(refusal, "Basic" if header is not None else None)
-        except EcardError as error:
-            return _failed(error)
-
-    @router.get("/login/userinfo")
-    def login_userinfo(request: Request) -> JSONResponse:
-        """OpenID Connect Core 1.0 §5.3."""
-        return _userinfo(request, clock())
-
-    @router.post("/login/userinfo")
-    def login_userinfo_by_form(request: Request) -> JSONResponse:
-        """The same by POST; the token stands in the header all the same."""
-        return _userinfo(request, clock())
-
-    def _userinfo(request: Request, now: datetime) -> JSONResponse:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        try:
-            if scheme.lower() != "bearer":
-                raise OauthRefusal("invalid_token", "want the access token in the Authorization header", 401)
-            return JSONResponse(tokens.userinfo(token.strip(), now))
-        except OauthRefusal as refusal:
-            return _refused(refusal, f'Bearer error="{refusal.error}"')
-        except EcardError as error:
-            return _failed(error)
-
-    return router
-
-
-def _once(form: Sequence[tuple[str, str]]) -> dict[str, str]:
-    try:
-        return parameters(form)
-    except UnsafeRequest as error:
-        raise OauthRefusal("invalid_request", error.reason) from None
-
-
-def _refused(refusal: OauthRefusal, challenge: str | None) -> JSONResponse:
-    headers = {"WWW-Authenticate": challenge} if refusal.status == 401 and challenge is not None else {}
-    said = {"error": refusal.error, "error_description": refusal.description}
-    return JSONResponse(said, refusal.status, headers=headers)
-
-
-def _failed(error: EcardError) -> JSONResponse:
-    """What is our own fault, and may be tried again."""
-    said = {"error": "temporarily_unavailable", "error_description": error.code}
-    return JSONResponse(said, 503, headers={"Retry-After": "1"})
 
 
 def _either(name: str) -> Language | None:

@@ -13,15 +13,21 @@ from starlette.routing import Route
 from ecard_card.errors import EcardError
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.web.metrics import metrics_of
+from ecard_verifier.counters.assembly import Counters
+from ecard_verifier.web.metrics import CounterMetrics
 
 
-def management_app(issuers: Sequence[Issuer], started: Callable[[], bool]) -> Starlette:
+def management_app(
+    issuers: Sequence[Issuer], started: Callable[[], bool], counters: Sequence[Counters] = ()
+) -> Starlette:
     """`/metrics`, and `/health/started`, `/health/live`, `/health/ready`: 200 for yes, 503 for no.
 
     No tokens: whoever reaches this port may read it, so it listens on this machine unless told otherwise. `started`
-    says whether the service itself accepts requests.
+    says whether the service itself accepts requests; `counters` are those of the verifier in this process.
     """
     registry = metrics_of(issuers)
+    for each in counters:
+        registry.register(CounterMetrics(each))
 
     def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -176,6 +176,18 @@ class RegisteredCard(CardAnswer):
     )
 
 
+class ChipCheckAnswer(CardAnswer):
+    """The card whose chip answered, beside its e-card."""
+
+    outcome: Literal["valid", "check", "invalid"] = Field(description="For the clerk, as at a counter.")
+    finding: Literal["same", "no_ecard", "ecard_awaits_chip", "chip_not_proven", "card_stopped"] = Field(
+        description="`same`: chip, card and e-card belong together and may be used; `no_ecard`: none is bound to this"
+        " chip; `ecard_awaits_chip`: one was moved to this card, whose chip has not been proven;"
+        " `chip_not_proven`: it was only read, so a copy would pass; `card_stopped`: the card's status stops both."
+    )
+    proven_now: Assurance = Field(description="The level of this evidence; `chip_assurance` is that of the binding.")
+
+
 class CardsAnswer(BaseModel):
     """The cards that were found, maybe none."""
 

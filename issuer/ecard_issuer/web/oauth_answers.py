@@ -37,6 +37,18 @@ class OAuthError(BaseModel):
     request_id: str = Field(description="Also in the header `X-Request-Id`.")
 
 
+class ProtocolError(BaseModel):
+    """An error in OAuth's own form (RFC 6749 §5.2), as wallets and the servers of sites read it."""
+
+    error: str = Field(description="Of RFC 6749, RFC 6750, RFC 9449, OpenID Connect or OpenID4VCI 1.0.")
+    error_description: str = Field("", description="For a developer. Repeats nothing that was sent.")
+
+
+def error_body(error: str, description: str) -> dict[str, str]:
+    """The body of a `ProtocolError`."""
+    return {"error": error, "error_description": description}
+
+
 def oauth_error(request: Request, error: EcardError, of_code: Mapping[str, str] = _OF_CODE) -> JSONResponse:
     """The answer to an error of ours; `of_code` says the OAuth error of codes whose class does not."""
     name = of_code.get(error.code) or _name(error)

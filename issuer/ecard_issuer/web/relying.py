@@ -44,7 +44,7 @@ ServiceId = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{1,62}[a-z0-9]$", des
 ConfirmationId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The `confirmation_id`.")]
 _PAGE: Final = 100
 _CHANGE: Final = (400, 401, 403, 404, 409, 413, 415, 422, 503)
-_CHECKING: Final = {
+CHECKING: Final = {
     400: "bad_relying_request bad_acting secret_not_six_digits",
     403: "secret_guesses_used_up",
     404: "relying_service_unknown enrolment_unknown login_unknown",
@@ -243,7 +243,7 @@ def _asking(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         operation_id="check_for_service",
         summary="On the strength of this card: what may be known",
         response_model=PermissionAnswer,
-        responses=problems(*_CHANGE, codes=_CHECKING),
+        responses=problems(*_CHANGE, codes=CHECKING),
         openapi_extra=needs(Role.RELYING),
     )
     def check_for_service(
@@ -294,7 +294,7 @@ def _asking(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         operation_id="confirm_qualification",
         summary="Confirm that somebody qualifies for a benefit",
         response_model=ConfirmationAnswer,
-        responses=problems(*_CHANGE, codes=_CHECKING | {400: _CHECKING[400] + " bad_benefit"}),
+        responses=problems(*_CHANGE, codes=CHECKING | {400: CHECKING[400] + " bad_benefit"}),
         openapi_extra=needs(Role.RELYING),
     )
     def confirm_qualification(

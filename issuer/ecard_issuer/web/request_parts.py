@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
-from urllib.parse import parse_qsl
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 from fastapi import Request
 
 from ecard_card.errors import InvalidInput
 from ecard_issuer.assembly import Issuer
+from ecard_verifier.web.forms import FORM, parse_form
+
+__all__ = ["FORM", "form_of", "parse_form", "public_target", "public_url", "single_header"]
 
 _MAX_MEMBERS: Final = 40
-FORM: Final = "application/x-www-form-urlencoded"
 
 
 def single_header(request: Request, name: str, most: int) -> str | None:
@@ -40,26 +42,12 @@ def public_target(issuer: Issuer, request: Request) -> str:
     return public_url(issuer, request) + (f"?{query}" if query else "")
 
 
+def form_body(members: Mapping[str, object], *, required: Collection[str]) -> dict[str, Any]:
+    """For a route's `openapi_extra`: its body is a form with these members, each with its JSON schema."""
+    schema = {"type": "object", "required": list(required), "properties": dict(members)}
+    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
+
+
 async def form_of(request: Request) -> dict[str, str]:
     """A dependency: the members of a form, as `parse_form` reads them."""
     return parse_form(await request.body(), request.headers.get("content-type", ""), _MAX_MEMBERS)
-
-
-def parse_form(body: bytes, content_type: str, most: int) -> dict[str, str]:
-    """The members of a form (RFC 6749 appendix B), at most `most` and each there once; empty ones count as missing
-    (§3.2). Raises `InvalidInput` `bad_form`."""
-    if content_type.partition(";")[0].strip().lower() != FORM:
-        raise InvalidInput("bad_form", f"want a body of type {FORM}")
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=bool(body),
-            max_num_fields=most,
-            errors="strict",
-        )
-    except ValueError:
-        raise InvalidInput("bad_form", "not a form, or too many members") from None
-    if len(dict(pairs)) != len(pairs):
-        raise InvalidInput("bad_form", "a member is there twice")
-    return {name: value for name, value in pairs if value}

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 PREFIX: Final = "/v1/sessions"
 _PREFLIGHT: Final = {
     "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
     "Access-Control-Max-Age": "600",
     "Vary": "Origin",
 }
@@ -48,7 +48,7 @@ class SessionCors:
                 answer.add_vary_header("Origin")
                 if allowed:
                     answer["Access-Control-Allow-Origin"] = origin
-                    answer["Access-Control-Expose-Headers"] = "Date, X-Request-Id"
+                    answer["Access-Control-Expose-Headers"] = "Date, X-Request-Id, Idempotency-Replayed"
             await send(message)
 
         await self._app(scope, receive, send_named)

@@ -10,14 +10,16 @@ import asyncio
 import contextlib
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from ecard_card.errors import NotAuthenticated
+from ecard_card.errors import EcardError, NotAuthenticated
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.tickets.values import ShowSession
+from ecard_issuer.web.conventions.idempotency import idempotent, with_once
+from ecard_issuer.web.conventions.rates import COUNTED, address_counter, count_session
 from ecard_issuer.web.link_models import CodesAnswer
 from ecard_issuer.web.sessions_models import (
     CodesBody,
@@ -29,6 +31,7 @@ from ecard_issuer.web.sessions_models import (
     SessionBody,
     StandingAnswer,
 )
+from ecard_verifier.callers import Caller, Role
 from ecard_verifier.web.base import problems
 
 LONGEST_WAIT: Final = 25.0  # seconds that a request for news waits
@@ -37,6 +40,7 @@ _MOST_WAITING: Final = 4096  # requests that wait at once; one more is answered 
 _TOKEN: Final = HTTPBearer(
     scheme_name="PageSession", auto_error=False, description="The token of one session, in its page alone."
 )
+_COUNTED: Final = {COUNTED: "session"}
 _ALL: Final = (400, 401, 403, 404, 413, 415, 422, 503)
 _SESSION_CODES: Final = {
     401: "session_unknown session_over",
@@ -56,16 +60,34 @@ def sessions_router(issuer: Issuer) -> APIRouter:
     tickets, watch, clock = issuer.showing.tickets, issuer.showing.watch, issuer.clock
     router = APIRouter(prefix="/v1/sessions", tags=["component"])
 
-    def of_page(
-        session_id: SessionId,
-        given: Annotated[HTTPAuthorizationCredentials | None, Depends(_TOKEN)],
-        origin: Origin = None,
-    ) -> ShowSession:
+    count_address = address_counter(issuer)
+
+    def held(session_id: str, given: HTTPAuthorizationCredentials | None, origin: str | None) -> ShowSession:
         if given is None or not 0 < len(given.credentials) <= 128:
             raise NotAuthenticated("session_unknown", "a session's token is needed")
         return tickets.session(session_id, given.credentials, origin, clock())
 
+    def of_page(
+        request: Request,
+        session_id: SessionId,
+        given: Annotated[HTTPAuthorizationCredentials | None, Depends(_TOKEN)],
+        origin: Origin = None,
+    ) -> ShowSession:
+        """Many pages share one address. Who shows a session is counted by it, and only who shows none by address."""
+        try:
+            session = held(session_id, given, origin)
+        except EcardError:
+            count_address(request)
+            raise
+        count_session(issuer, request, session.session_id)
+        return session
+
     page = Depends(of_page)
+
+    def as_caller(session: ShowSession = page) -> Caller:
+        return Caller(f"session {session.session_id}", Role.CHANNEL)
+
+    once = [Depends(idempotent(issuer, as_caller, required=False))]
 
     @router.post(
         "",
@@ -82,12 +104,17 @@ def sessions_router(issuer: Issuer) -> APIRouter:
                 422: "link_released",
             },
         ),
+        openapi_extra=_COUNTED,
     )
-    def open_session(body: SessionBody, origin: Origin = None) -> SessionAnswer:
+    def open_session(request: Request, body: SessionBody, origin: Origin = None) -> SessionAnswer:
         """A ticket is good once. It is not sent again: one whose answer was lost has opened its session, and coming a
         second time it ends it."""
         now = clock()
-        opened = tickets.redeem(body.ticket, origin, now)
+        try:
+            opened = tickets.redeem(body.ticket, origin, now)
+        except EcardError:
+            count_address(request)
+            raise
         standing = tickets.standing(opened.session, now)
         test = opened.session.app_id.startswith("ek_test_")
         return SessionAnswer.opened(opened, standing, tickets.issuer, test=test)
@@ -98,8 +125,14 @@ def sessions_router(issuer: Issuer) -> APIRouter:
         summary="A credential for the browser's own key",
         response_model=DeviceAnswer,
         responses=problems(
-            *_ALL, codes={**_SESSION_CODES, 400: "bad_device_proof bad_jwk bad_jws wrong_type", 422: _LINK_CODES}
+            *_ALL,
+            409,
+            codes=with_once(
+                {**_SESSION_CODES, 400: "bad_device_proof bad_jwk bad_jws wrong_type", 422: _LINK_CODES}, required=False
+            ),
         ),
+        dependencies=once,
+        openapi_extra=_COUNTED,
     )
     def register_session_device(body: DeviceBody, session: ShowSession = page) -> DeviceAnswer:
         """The private half never leaves the browser. The same key again gets the same credential."""
@@ -112,7 +145,13 @@ def sessions_router(issuer: Issuer) -> APIRouter:
         operation_id="fetch_session_codes",
         summary="Codes made by the authority",
         response_model=CodesAnswer,
-        responses=problems(*_ALL, codes={**_SESSION_CODES, 422: f"{_LINK_CODES} codes_ahead_not_permitted"}),
+        responses=problems(
+            *_ALL,
+            409,
+            codes=with_once({**_SESSION_CODES, 422: f"{_LINK_CODES} codes_ahead_not_permitted"}, required=False),
+        ),
+        dependencies=once,
+        openapi_extra=_COUNTED,
     )
     def fetch_session_codes(body: CodesBody, session: ShowSession = page) -> CodesAnswer:
         """For a page that can keep no key. Each call makes new ones."""
@@ -127,12 +166,18 @@ def sessions_router(issuer: Issuer) -> APIRouter:
         response_model=NumberAnswer,
         responses=problems(
             *_ALL,
-            codes={
-                **_SESSION_CODES,
-                400: "code_not_of_this_card unreadable_code code_damaged bad_code",
-                503: "numbers_unavailable",
-            },
+            409,
+            codes=with_once(
+                {
+                    **_SESSION_CODES,
+                    400: "code_not_of_this_card unreadable_code code_damaged bad_code",
+                    503: "numbers_unavailable",
+                },
+                required=False,
+            ),
         ),
+        dependencies=once,
+        openapi_extra=_COUNTED,
     )
     def give_session_number(body: NumberBody, session: ShowSession = page) -> NumberAnswer:
         """For counters with a keyboard or a laser scanner. It lives as long as the code, and is used up with it."""
@@ -144,8 +189,10 @@ def sessions_router(issuer: Issuer) -> APIRouter:
         summary="Whether the e-card may be shown, as soon as that changes",
         response_model=StandingAnswer,
         responses=problems(401, 403, 404, 422, 503, codes=_SESSION_CODES),
+        openapi_extra=_COUNTED,
     )
     async def wait_for_session_state(
+        request: Request,
         session_id: SessionId,
         given: Annotated[HTTPAuthorizationCredentials | None, Depends(_TOKEN)],
         after: Annotated[
@@ -156,9 +203,9 @@ def sessions_router(issuer: Issuer) -> APIRouter:
         """Answers at once where something else holds than `after`, else when it changes, else after 25 s."""
 
         def look() -> StandingAnswer:
-            return StandingAnswer.of(tickets.standing(of_page(session_id, given, origin), clock()))
+            return StandingAnswer.of(tickets.standing(held(session_id, given, origin), clock()))
 
-        session = await run_in_threadpool(of_page, session_id, given, origin)
+        session = await run_in_threadpool(of_page, request, session_id, given, origin)
         entry = None
         if session.status_uri is not None and session.status_index is not None:
             entry = session.status_uri, session.status_index

@@ -8,11 +8,11 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, Field
 
 from ecard_card import jose
 from ecard_card.errors import Conflict, EcardError, InvalidInput, NotFound, RateLimited, Unavailable
 from ecard_issuer.wallets.refusals import WalletRefusal
+from ecard_issuer.web.oauth_answers import error_body
 from ecard_issuer.web.request_parts import parse_form
 
 #: Paths that take forms, and nothing else.
@@ -23,15 +23,8 @@ NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 OPEN: Final = {"Access-Control-Allow-Origin": "*"}
 
 
-class WalletError(BaseModel):
-    """An error in OAuth's own form (RFC 6749 §5.2)."""
-
-    error: str = Field(description="Of RFC 6749, RFC 9449 or OpenID4VCI 1.0.")
-    error_description: str = Field("", description="For a developer. Repeats nothing that was sent.")
-
-
 class WalletRoute(APIRoute):
-    """A route whose refusals are `WalletError`s, whatever raised them."""
+    """A route whose refusals are `ProtocolError`s, whatever raised them."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """See `APIRoute.get_route_handler`."""
@@ -57,12 +50,11 @@ class WalletRoute(APIRoute):
 def _error_answer(
     request: Request, status: int, error: str, detail: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    body = {"error": error, "error_description": detail}
     extra = {**NO_STORE, **OPEN, **(headers or {})}
     if status == 401 and error in ("invalid_token", "invalid_dpop_proof"):
         scheme = "DPoP" if "dpop" in request.headers else "Bearer"
         extra["WWW-Authenticate"] = f'{scheme} error="{error}"' + (', algs="ES256"' if scheme == "DPoP" else "")
-    return JSONResponse(body, status, headers=extra)
+    return JSONResponse(error_body(error, detail), status, headers=extra)
 
 
 async def form_of(request: Request) -> dict[str, str]:
@@ -90,7 +82,7 @@ async def json_of(request: Request) -> dict[str, object]:
     return value
 
 
-def dpop_of(request: Request) -> str | None:
+async def dpop_of(request: Request) -> str | None:
     """The one DPoP header, if there is one. Raises `WalletRefusal` `invalid_dpop_proof` for several."""
     given = request.headers.getlist("dpop")
     if len(given) > 1:

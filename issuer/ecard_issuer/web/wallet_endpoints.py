@@ -12,11 +12,11 @@ from ecard_issuer.wallets.credential_endpoint import INTERVAL, Handed
 from ecard_issuer.wallets.offers import CONFIGURATION, PRE_AUTHORIZED
 from ecard_issuer.wallets.refusals import WalletRefusal
 from ecard_issuer.wallets.values import BATCH_SIZE, SessionRow, WalletEvent
+from ecard_issuer.web.oauth_answers import ProtocolError
 from ecard_issuer.web.request_parts import FORM
 from ecard_issuer.web.wallet_edge import (
     NO_STORE,
     OPEN,
-    WalletError,
     WalletRoute,
     dpop_of,
     form_of,
@@ -44,19 +44,14 @@ def wallet_endpoints_router(issuer: Issuer) -> APIRouter:
     router = APIRouter(prefix="/wallets", tags=["wallets"], route_class=WalletRoute)
     wallets, sender = issuer.wallets, issuer.wallets.sender
 
-    def session_at(endpoint: str) -> Any:
-        """A dependency: the session behind the access token of a request to that endpoint."""
-
-        def session(request: Request, proof: Dpop) -> SessionRow:
-            (token, bound), now = token_of(request), issuer.clock()
-            if proof is not None and not bound:
-                raise WalletRefusal("invalid_token", "a DPoP proof goes with a token of type DPoP", status=401)
-            jkt = sender.key_for_token(proof, endpoint, token, now) if bound else None
-            return wallets.sessions.behind(token, jkt, now)
-
-        return Depends(session)
-
-    at_credential, at_deferred, at_notification = map(session_at, ("credential", "deferred", "notification"))
+    def session_at(endpoint: str, request: Request, proof: str | None) -> SessionRow:
+        """The session behind the access token of a request to that endpoint. Called by the routes themselves: as a
+        dependency it would take a thread of its own."""
+        (token, bound), now = token_of(request), issuer.clock()
+        if proof is not None and not bound:
+            raise WalletRefusal("invalid_token", "a DPoP proof goes with a token of type DPoP", status=401)
+        jkt = sender.key_for_token(proof, endpoint, token, now) if bound else None
+        return wallets.sessions.behind(token, jkt, now)
 
     @router.get(
         "/offers/{reference}",
@@ -151,8 +146,9 @@ def wallet_endpoints_router(issuer: Issuer) -> APIRouter:
             {"credential_configuration_id": {"const": CONFIGURATION}, "credential_identifier": _TEXT},
         ),
     )
-    def credential(body: Json, session: SessionRow = at_credential) -> JSONResponse:
+    def credential(request: Request, body: Json, proof: Dpop) -> JSONResponse:
         """One SD-JWT VC for each key, in the order of the proofs. Sent again after a lost answer, it gives the same."""
+        session = session_at("credential", request, proof)
         return _handed(wallets.credentials.request(session, body, issuer.clock()))
 
     @router.post(
@@ -166,8 +162,9 @@ def wallet_endpoints_router(issuer: Issuer) -> APIRouter:
         },
         openapi_extra=_json({"transaction_id": _TEXT}, {}),
     )
-    def deferred(body: Json, session: SessionRow = at_deferred) -> JSONResponse:
+    def deferred(request: Request, body: Json, proof: Dpop) -> JSONResponse:
         """With the access token of the request itself, which is good until the review's end."""
+        session = session_at("deferred", request, proof)
         return _handed(wallets.credentials.deferred(session, body, issuer.clock()))
 
     @router.post(
@@ -181,8 +178,9 @@ def wallet_endpoints_router(issuer: Issuer) -> APIRouter:
             {"event_description": {"type": "string", "maxLength": 1024}},
         ),
     )
-    def notification(body: Json, session: SessionRow = at_notification) -> Response:
+    def notification(request: Request, body: Json, proof: Dpop) -> Response:
         """As often as it likes. Credentials that a wallet deleted end."""
+        session = session_at("notification", request, proof)
         wallets.credentials.notified(session, body, issuer.clock())
         return Response(status_code=204, headers=_NEVER)
 
@@ -200,9 +198,9 @@ def _refusals(errors: str, *, token: bool = False) -> dict[int | str, dict[str, 
     named = ", ".join(f"`{error}`" for error in errors.split())
     unknown = "`invalid_token`, `invalid_dpop_proof`" if token else "`invalid_client`"
     return {
-        400: {"model": WalletError, "description": f"Refused: {named}"},
-        401: {"model": WalletError, "description": f"Not known: {unknown}"},
-        503: {"model": WalletError, "description": "Our fault, try again: `temporarily_unavailable`"},
+        400: {"model": ProtocolError, "description": f"Refused: {named}"},
+        401: {"model": ProtocolError, "description": f"Not known: {unknown}"},
+        503: {"model": ProtocolError, "description": "Our fault, try again: `temporarily_unavailable`"},
         **problems(413, 415, 422),
     }
 

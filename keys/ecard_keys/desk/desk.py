@@ -22,6 +22,7 @@ from ecard_keys.desk.journal import Journal, Outcome
 from ecard_keys.desk.logins import judge_login_request, judge_login_token
 from ecard_keys.desk.partner_events import judge_partner_event
 from ecard_keys.desk.quotas import REFUSED, Quotas, documents
+from ecard_keys.desk.settlements import judge_settlement
 from ecard_keys.desk.status_deltas import judge_status_delta
 from ecard_keys.desk.status_lists import judge_status_list
 from ecard_keys.key import KeyPurpose
@@ -37,7 +38,7 @@ EMBEDDED_CALLER: Final = "issuer"
 
 class SigningProfile(StrEnum):
     """What kind of document is to be signed. Lists and deltas of statuses share their keys, and so do confirmations,
-    news for partners and the documents of logins."""
+    news for partners, the documents of logins and settlement authorizations."""
 
     CREDENTIAL = "credential"
     STATUS_LIST = "status-list"
@@ -47,6 +48,7 @@ class SigningProfile(StrEnum):
     PARTNER_EVENT = "partner-event"
     LOGIN_TOKEN = "login-token"  # noqa: S105 - the name of a profile
     LOGIN_REQUEST = "login-request"
+    SETTLEMENT = "settlement"
 
 
 #: The purpose that a key must have been made for.
@@ -59,6 +61,7 @@ PURPOSE_OF: Final = {
     SigningProfile.PARTNER_EVENT: KeyPurpose.STATEMENT,
     SigningProfile.LOGIN_TOKEN: KeyPurpose.STATEMENT,
     SigningProfile.LOGIN_REQUEST: KeyPurpose.STATEMENT,
+    SigningProfile.SETTLEMENT: KeyPurpose.STATEMENT,
 }
 
 
@@ -166,6 +169,9 @@ class LocalDesk:
             case SigningProfile.LOGIN_REQUEST:
                 for draft in drafts:
                     judge_login_request(draft, self._issuers, signatory, now)
+            case SigningProfile.SETTLEMENT:
+                for draft in drafts:
+                    judge_settlement(draft, self._issuers, signatory, now)
 
     def _key(self, key_id: str) -> HeldKey:
         """What the home says of the key. Purpose and algorithm are for life, so it is asked once."""

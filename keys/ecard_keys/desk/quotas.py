@@ -36,6 +36,7 @@ DEFAULTS: Final[Mapping[str, int]] = {
     "partner-event": 10_000_000,
     "login-token": 2_000_000,
     "login-request": 2_000_000,
+    "settlement": 1_000_000,
     CREATE: 60,
     REFUSED: 10_000,
 }

@@ -131,7 +131,7 @@ class EncryptedFile:
         with self._locked():
             if os.path.lexists(self._path):
                 return  # another process was faster
-            kdf = _Kdf(SCRYPT_N, SCRYPT_R, SCRYPT_P, self._random(16))
+            kdf = _new_kdf(self._random)
             self._write(_document(kdf, AESGCM(kdf.derive(passphrase)), {}, self._random(12)))
 
     def _load(self) -> None:
@@ -253,6 +253,10 @@ def _parse(data: bytes) -> dict[str, object]:
     if not isinstance(checksum, str) or not hmac.compare_digest(checksum.encode(), _checksum(content).encode()):
         raise Unavailable("key_file_damaged", "the checksum differs")
     return content
+
+
+def _new_kdf(random: Callable[[int], bytes]) -> _Kdf:
+    return _Kdf(SCRYPT_N, SCRYPT_R, SCRYPT_P, random(16))
 
 
 def _read_kdf(content: Mapping[str, object]) -> _Kdf:

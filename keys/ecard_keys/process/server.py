@@ -120,8 +120,11 @@ class SignerServer:
 
     def serve(self) -> None:
         """Answer until `stop` is called; then the socket is gone and every connection ended."""
+        waiting = select.poll()  # `select` knows no descriptor beyond 1023, and this process may have more
+        waiting.register(self._listener, select.POLLIN)
+        waiting.register(self._woken, select.POLLIN)
         try:
-            while self._woken not in (ready := select.select([self._listener, self._woken], [], [])[0]):
+            while self._woken.fileno() not in (ready := [number for number, _ in waiting.poll()]):
                 if ready:
                     self._accept()
         finally:

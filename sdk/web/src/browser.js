@@ -40,6 +40,8 @@ export const browserPlatform = (service) => ({
   wait: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
   random: (count) => crypto.getRandomValues(new Uint8Array(count)),
 
+  sha256: async (bytes) => new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)),
+
   async request(method, path, body, token) {
     const control = new AbortController();
     const timer = setTimeout(() => control.abort(), TIMEOUT);

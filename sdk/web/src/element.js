@@ -2,7 +2,6 @@
 import { browserPlatform } from './browser.js';
 import { Card } from './core/card.js';
 import { QUIET, code128 } from './core/code128.js';
-import { PERIOD } from './core/codes.js';
 import { qr } from './qr.js';
 import { styles } from './styles.js';
 import { groups, languageOf, statusOf, words } from './words.js';
@@ -31,6 +30,10 @@ const markup = `
       <span class="seconds" part="seconds"></span>
     </div>
     <p class="status hint" part="status"></p>
+    <div class="asked" part="asked" role="alertdialog" aria-modal="false" hidden>
+      <h3 part="asked-title"></h3><dl part="asked-facts"></dl>
+      <div class="choice"><button type="button" part="agree"></button><button type="button" part="decline"></button></div>
+    </div>
     <button type="button" part="refresh" hidden></button>
     <details part="typed" hidden><summary part="typed-summary"></summary>
       <div class="typed"><p></p><div part="typed-code"></div></div></details>
@@ -69,6 +72,8 @@ export class EcardCode extends HTMLElement {
     this._part = (name) => root.querySelector(`[part="${name}"]`);
     this._live = root.querySelector('[role="status"]');
     this._part('refresh').addEventListener('click', () => this.refresh());
+    this._part('agree').addEventListener('click', () => this._card && this._card.agree());
+    this._part('decline').addEventListener('click', () => this._card && this._card.decline());
     this.addEventListener('ecard:capture', () => this.captured());
     this._seen = () => this._looked();
     this._net = ({ type }) => this._card && this._card.networked(type === 'online');
@@ -94,6 +99,13 @@ export class EcardCode extends HTMLElement {
   /** A new code now. */
   refresh() {
     return this._card ? this._card.refresh() : Promise.resolve();
+  }
+
+  /** The text of a counter's code (`ECQ:…`) that the host's scanner read. The holder is shown what is asked, and agrees
+   * here; then the code on show answers it. Throws an error with a `code` where nothing can be answered. */
+  answer(text) {
+    if (!this._card) throw Object.assign(new Error('not_live'), { code: 'not_live' });
+    this._card.ask(String(text));
   }
 
   /** The host saw that the screen was captured. */
@@ -178,8 +190,12 @@ export class EcardCode extends HTMLElement {
     const shown = live || view.phase === 'dead';
     this._part('card').classList.toggle('dead', !live && shown);
     this._part('test').hidden = !view.test;
-    for (const part of ['panel', 'refresh']) this._part(part).hidden = !shown;
-    for (const part of ['time', 'typed']) this._part(part).hidden = !live;
+    const waiting = !!view.asked && !view.asked.agreed; // while the holder reads, there is nothing to scan
+    this._part('panel').hidden = !shown || waiting;
+    this._part('status').hidden = waiting;
+    this._part('refresh').hidden = !shown || !!view.asked;
+    for (const part of ['time', 'typed']) this._part(part).hidden = !live || waiting;
+    if (view.asked !== before.asked || view === before) this._asked(view, before);
     this._status(view, before);
     const text = view.code && view.code.text;
     const fresh = text !== (before.code && before.code.text);
@@ -191,6 +207,29 @@ export class EcardCode extends HTMLElement {
     }
     this._typed(view);
     if (live !== (before.phase === 'live')) this._bright(live);
+  }
+
+  /** What a counter asks, in words; with a choice until the holder has agreed. */
+  _asked({ asked }, before) {
+    this._part('asked').hidden = !asked;
+    if (!asked) return;
+    const { name, purpose, payment, agreed } = asked;
+    const lines = [['counter', name]];
+    if (payment) {
+      lines.push(['amount', `¥ ${(payment.amount / 100).toFixed(2)}`], ['payer', payment.payer], ['reference', payment.reference]);
+    } else lines.push(['purpose', this._words(`purpose.${purpose}`, { word: purpose })]);
+    this._part('asked-title').textContent = this._words(agreed ? 'agreed' : payment ? 'pay' : 'confirm');
+    this._part('asked-facts').replaceChildren(
+      ...lines.flatMap(([key, value]) => [
+        Object.assign(document.createElement('dt'), { textContent: this._words(`asked.${key}`) }),
+        Object.assign(document.createElement('dd'), { textContent: value }),
+      ]),
+    );
+    this._part('agree').textContent = this._words('agree');
+    this._part('decline').textContent = this._words(agreed ? 'finish' : 'decline');
+    this._part('agree').hidden = agreed;
+    if (!agreed && !before.asked) this._part('decline').focus(); // the safe one
+    this._say(agreed ? 'agreed' : payment ? 'pay' : 'confirm');
   }
 
   _status(view, before) {
@@ -239,11 +278,12 @@ export class EcardCode extends HTMLElement {
     card.tick();
     const { code, phase } = card.view;
     if (!code || phase !== 'live') return;
-    const left = Math.max(0, Math.min(PERIOD, code.nextAt - card.now()));
+    const period = code.nextAt - code.issuedAt;
+    const left = Math.max(0, Math.min(period, code.nextAt - card.now()));
     this._part('seconds').textContent = this._words('seconds', { n: Math.ceil(left) });
     const ring = this._part('ring').querySelector('.left');
     ring.style.strokeDasharray = CIRCUMFERENCE;
-    ring.style.strokeDashoffset = CIRCUMFERENCE * (1 - left / PERIOD);
+    ring.style.strokeDashoffset = CIRCUMFERENCE * (1 - left / period);
     if (left <= SOON && left > 0 && !this._said) {
       this._said = true;
       this._say('soon');

@@ -84,6 +84,13 @@ button, summary {
   cursor: pointer;
 }
 button { border: 0; background: var(--_accent); color: var(--_on-accent); font-weight: 700; width: 100%; }
+.asked { width: 100%; display: grid; gap: .75em; text-align: start; }
+.asked h3 { margin: 0; font-size: 1.1em; line-height: 1.3; }
+.asked dl { margin: 0; display: grid; grid-template-columns: auto 1fr; gap: .35em 1em; }
+.asked dt { color: var(--_soft); }
+.asked dd { margin: 0; font-weight: 700; overflow-wrap: anywhere; }
+.choice { display: grid; gap: .6em; }
+[part="decline"] { background: transparent; color: var(--_accent); border: 2px solid var(--_accent); }
 details { width: 100%; border-top: 1px solid var(--_line); }
 summary { display: flex; gap: .5em; align-items: center; justify-content: center; color: var(--_accent); list-style: none; }
 summary::-webkit-details-marker { display: none; }

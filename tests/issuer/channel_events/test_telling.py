@@ -31,7 +31,7 @@ _links = count(1)
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
     url = None
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_server").new_database()
+        url = request.getfixturevalue("postgres_server").new_register()
     opened = open_hall(tmp_path_factory.mktemp("hall"), url)
     yield opened
     opened.service.issuer.close()

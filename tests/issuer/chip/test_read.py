@@ -165,6 +165,15 @@ def test_an_identification_code_of_another_form_is_a_fault(code: str) -> None:
     assert fault_of(script) == "chip_answer_malformed"
 
 
+@pytest.mark.parametrize("version", ["1.\x1bc", "1.\x07", "1.0\r"])
+def test_a_card_gives_a_terminal_no_orders(version: str) -> None:
+    with (
+        InProcessReader(first_generation(version=version)) as reader,
+        pytest.raises(ChipFault, match="chip_answer_malformed"),
+    ):
+        read_chip(reader)
+
+
 def test_a_version_that_no_profile_knows_is_unknown() -> None:
     script = [*HEAD, *EF05[:2], ("00B2030006", "0304392E30309000"), *EF05[3:], ("00A4020002EF06", "6982"), *TAIL]
     assert fault_of(script) == "chip_unknown"

@@ -15,6 +15,7 @@ from ecard_issuer.assembly import build
 from ecard_issuer.cli import bundle, card, key, life, operator, serve
 from ecard_issuer.config import load
 from ecard_keys.trust.root import read_root
+from ecard_sdk.cli import main
 from tests.issuer.service import ORIGIN, Service, open_service
 
 COMMANDS = (bundle, card, operator, serve)
@@ -167,3 +168,12 @@ def test_a_wrong_check_character_of_a_card_number_is_a_warning_and_no_refusal(ec
     assert odd["warnings"] == ["card_number_check"]
     assert "card_number_check" in ecard.said
     assert "TEST00010" not in ecard.said
+
+
+@pytest.mark.parametrize("command", ["mock", "serve"])
+@pytest.mark.parametrize("port", ["99999999", "65536", "-1", "8o80", "", "８０"])
+def test_a_port_that_is_none_is_wrong_usage(command: str, port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, f"--port={port}"])
+    assert ended.value.code == 2
+    assert "want a number from 0 to 65535" in capsys.readouterr().err

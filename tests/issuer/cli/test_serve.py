@@ -106,6 +106,35 @@ def authority(tmp_path: Path) -> ChipAuthority:
     return made
 
 
+def _at_a_counter(base: str, data: Path, code: str, id_number: str) -> None:
+    """A counter of this very service, admitted by the command, sees masked what its issuer knows of the holder."""
+    done: list[dict[str, str]] = []
+    for arguments in (
+        ["group", "add", "hospital", "--level", "designated", "--purpose", "medical"],
+        ["branch", "add", "group_id", "main house"],
+        ["add", "branch_id", "window 1"],
+        ["admit", "counter_id"],
+    ):
+        given = [done[-1].get(argument, argument) if done else argument for argument in arguments]
+        out = subprocess.run(
+            [sys.executable, "-m", "ecard_sdk.cli", "counter", *given, "--json", "--data-dir", str(data)],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        done.append(json.loads(out))
+    with httpx2.Client(base_url=base, headers={"Origin": base}, trust_env=False) as page:
+        admitted = page.post("/v1/counter/session", json={"admission_code": done[-1]["admission_code"]})
+        assert admitted.status_code == 201
+        cookie = {"Cookie": admitted.headers["set-cookie"].partition(";")[0]}
+        body = {"scan_id": "00000000-0000-4000-8000-000000000000", "code": code, "purpose": "medical", "way": "scanner"}
+        answer = page.post("/v1/counter/verifications", json=body, headers=cookie).json()
+    assert (answer["outcome"], answer["shown_missing"]) == ("valid", None)
+    assert answer["shown"]["id_number"] == id_number[:6] + "*" * 8 + id_number[-4:]
+
+
 def test_the_story_over_real_processes(tmp_path: Path, authority: ChipAuthority) -> None:
     data = tmp_path / "data"
     settings = {
@@ -146,6 +175,8 @@ def test_the_story_over_real_processes(tmp_path: Path, authority: ChipAuthority)
         deadline = time.monotonic() + 5
         while (reason := scan("online")) != "ok":
             assert time.monotonic() < deadline, reason
+
+        _at_a_counter(base, data, device.offline_code(issued.cwt, datetime.now(UTC)), card.id_number)
 
         # Another process changes the register; the running service must hear of it within a second.
         lost = subprocess.run(
@@ -188,14 +219,20 @@ def test_the_story_over_real_processes(tmp_path: Path, authority: ChipAuthority)
 
     # A verifier that has the bundle and no network judges the same e-card.
     offline = tmp_path / "verifier"
+    watched = {"ECARD_VERIFIER_MANAGEMENT_PORT": "0"}
     with serving(
-        offline, "verifier", "--offline", str(tmp_path / "bundle.json"), "--data-dir", str(offline)
+        offline, "verifier", "--offline", str(tmp_path / "bundle.json"), "--data-dir", str(offline), **watched
     ) as running:
         running.ready()
         with AuthorityClient(running.base, running.token("Counter")) as counter:
             code = device.offline_code(issued.cwt, datetime.now(UTC))
             assert counter.verify(code).outcome == "valid"
             assert counter.verify(code).reason == "replayed"
+        found = re.search(r"Health and metrics at (http://\S+)/metrics", running.talk.read_text())
+        assert found is not None
+        metrics = httpx2.get(f"{found[1]}/metrics", trust_env=False).text
+        assert 'ecard_verifications_total{outcome="invalid",purpose="none",reason="replayed"} 1.0' in metrics
+        assert httpx2.get(f"{found[1]}/health/ready", trust_env=False).status_code == 200
 
     # A second start makes no second operator and keeps the issuer's name.
     with serving(data, "issuer", **settings) as running:

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from tests.issuer.register.conftest import (
-    migrated_database,
-    migrated_file,
-    postgres_engine,
-    postgres_server,
-    sqlite_engine,
-)
+from tests.issuer.register.conftest import postgres_engine, sqlite_engine
 
-__all__ = ["migrated_database", "migrated_file", "postgres_engine", "postgres_server", "sqlite_engine"]
+__all__ = ["postgres_engine", "sqlite_engine"]

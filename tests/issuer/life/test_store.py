@@ -22,7 +22,7 @@ class TestSqlite(LifeContract):
         @event.listens_for(sqlite_engine, "before_cursor_execute")
         def note(connection: object, cursor: object, statement: str, parameters: Any, *rest: Any) -> None:
             if statement.split()[0] in ("SELECT", "INSERT", "UPDATE", "DELETE"):
-                seen[statement] = parameters[0] if rest[1] else parameters
+                seen[statement] = parameters[0] if isinstance(parameters, list) else parameters
 
         yield store_over(sqlite_engine, LIST_SIZE)
         looker = sqlite3.connect(sqlite_engine.url.database or "")

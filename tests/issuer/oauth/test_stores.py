@@ -21,15 +21,9 @@ from ecard_issuer.register.engine import reading
 from ecard_keys.client_signer import ClientSigner
 from tests.contracts.register_world import LATER, NOW
 from tests.issuer.channel_kit import registration
-from tests.issuer.register.conftest import (
-    migrated_database,
-    migrated_file,
-    postgres_engine,
-    postgres_server,
-    sqlite_engine,
-)
+from tests.issuer.register.conftest import postgres_engine, sqlite_engine
 
-__all__ = ["migrated_database", "migrated_file", "postgres_engine", "postgres_server", "sqlite_engine"]
+__all__ = ["postgres_engine", "sqlite_engine"]
 
 
 def once(value: str, purpose: str = "proof", owner: str = "key") -> OnceOnly:

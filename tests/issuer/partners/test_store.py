@@ -26,7 +26,7 @@ def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """One issuer for all tests of an engine; each brings its own streams and cards."""
     url = None
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_server").new_database()
+        url = request.getfixturevalue("postgres_server").new_register()
     opened = open_bureau(tmp_path_factory.mktemp("partners"), url)
     yield opened
     opened.service.issuer.close()

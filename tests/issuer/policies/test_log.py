@@ -20,10 +20,10 @@ from ecard_issuer.register.engine import writing
 from ecard_issuer.rows import Grant
 from tests.contracts.register_race import race
 from tests.contracts.register_world import NOW, World, refused
-from tests.issuer.register.conftest import migrated_database, migrated_file, postgres_engine, sqlite_engine
+from tests.issuer.register.conftest import postgres_engine, sqlite_engine
 from tests.issuer.service import Clock
 
-__all__ = ["migrated_database", "migrated_file", "postgres_engine", "sqlite_engine"]
+__all__ = ["postgres_engine", "sqlite_engine"]
 
 HOUR = timedelta(hours=1)
 HENAN = 'region = "410000"\n[effects]\ntemporarily_lost = "allow"\n'

@@ -42,7 +42,7 @@ def lives(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lives]:
     url = None
     if request.param == "postgres":
         server: PostgresServer = request.getfixturevalue("postgres_server")
-        url = server.new_database()
+        url = server.new_register()
     opened = Lives(tmp_path, url)
     yield opened
     opened.close()
@@ -217,7 +217,7 @@ def test_a_card_entered_in_the_moment_of_an_erasure_is_never_under_a_destroyed_k
 ) -> None:
     url = None
     if kind == "postgres":
-        url = request.getfixturevalue("postgres_server").new_database()
+        url = request.getfixturevalue("postgres_server").new_register()
     lives = Lives(tmp_path, url)
     for round_ in range(8):
         person, now = 100 + round_, lives.service.clock()

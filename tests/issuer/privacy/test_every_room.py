@@ -15,7 +15,7 @@ from ecard_card.card import HolderProof
 from ecard_card.errors import NotFound, RuleViolation
 from ecard_issuer.accounts.sql import SqlAccounts
 from ecard_issuer.accounts.values import AccountRow
-from ecard_issuer.applying.desk import copy_context, details_context, note_context
+from ecard_issuer.applying.contexts import copy_context, details_context, note_context
 from ecard_issuer.applying.sql import SqlApplications
 from ecard_issuer.applying.values import AccessRow as Look
 from ecard_issuer.applying.values import ApplicationState, CopyRow, DocumentCopy, StepRow
@@ -56,7 +56,7 @@ def lives(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lives]:
     url = None
     if request.param == "postgres":
         server: PostgresServer = request.getfixturevalue("postgres_server")
-        url = server.new_database()
+        url = server.new_register()
     opened = Lives(tmp_path, url)
     yield opened
     opened.close()

@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 
-from ecard_issuer.migrations import migrate
 from ecard_issuer.register import make_engine
-from tests.postgres import PostgresServer, postgres_server
-
-__all__ = ["postgres_server"]
-
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("register") / "template.db"
-    engine = make_engine(f"sqlite:///{path}")
-    migrate(engine)
-    engine.dispose()  # the last connection folds the write-ahead log into the file
-    return path
+from tests.issuer.template import place_register
+from tests.postgres import PostgresServer
 
 
 @pytest.fixture
-def sqlite_engine(migrated_file: Path, tmp_path: Path) -> Iterator[Engine]:
-    shutil.copy(migrated_file, tmp_path / "register.db")
-    engine = make_engine(f"sqlite:///{tmp_path / 'register.db'}")
+def sqlite_engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = make_engine(place_register(tmp_path, "register.db"))
     yield engine
     engine.dispose()
 
 
-@pytest.fixture(scope="session")
-def migrated_database(postgres_server: PostgresServer) -> str:
-    url = postgres_server.new_database()
-    engine = make_engine(url)
-    migrate(engine)
-    engine.dispose()
-    return make_url(url).database or ""
-
-
 @pytest.fixture
-def postgres_engine(postgres_server: PostgresServer, migrated_database: str) -> Iterator[Engine]:
-    engine = make_engine(postgres_server.new_database(migrated_database), pool_size=16)
+def postgres_engine(postgres_server: PostgresServer) -> Iterator[Engine]:
+    url = postgres_server.new_register()
+    engine = make_engine(url, pool_size=16)
     yield engine
     engine.dispose()
+    postgres_server.drop(url)

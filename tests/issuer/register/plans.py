@@ -20,7 +20,7 @@ def no_scans(engine: Engine) -> Iterator[None]:
         @event.listens_for(engine, "before_cursor_execute")
         def note(connection: object, cursor: object, statement: str, parameters: Any, *rest: Any) -> None:
             if statement.split()[0] in ("SELECT", "INSERT", "UPDATE", "DELETE"):
-                seen[statement] = parameters[0] if rest[1] else parameters
+                seen[statement] = parameters[0] if isinstance(parameters, list) else parameters
 
     yield
     if not seen:

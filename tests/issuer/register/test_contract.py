@@ -27,7 +27,7 @@ class TestSqlite(RegisterContract):
         @event.listens_for(sqlite_engine, "before_cursor_execute")
         def note(connection: object, cursor: object, statement: str, parameters: Any, *rest: Any) -> None:
             if statement.split()[0] in ("SELECT", "INSERT", "UPDATE", "DELETE"):
-                seen[statement] = parameters[0] if rest[1] else parameters
+                seen[statement] = parameters[0] if isinstance(parameters, list) else parameters
 
         yield SqlRegister(sqlite_engine, list_size=LIST_SIZE, open_lists=1)
         looker = sqlite3.connect(sqlite_engine.url.database or "")

@@ -18,7 +18,7 @@ from ecard_card.status import CardChange
 from ecard_issuer import migrations
 from ecard_issuer.migrations import is_current, migrate
 from ecard_issuer.register import SqlRegister, make_engine
-from ecard_issuer.register.engine import LOCK_WAIT_MS, writing
+from ecard_issuer.register.engine import LOCK_WAIT_MS, ROW_WAIT_MS, writing
 from ecard_issuer.register.schema import metadata
 from ecard_issuer.register.tables import card, signing_key
 from tests.contracts.register_world import LATER, NOW, key_row, refused
@@ -86,14 +86,22 @@ def test_many_processes_may_migrate_at_once(postgres_server: PostgresServer, tmp
             engine.dispose()
 
 
-def test_who_comes_while_another_migrates_for_long_waits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def test_who_comes_while_another_migrates_for_long_waits(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     """Longer than a request would wait for the lock."""
-    first, second = (make_engine(f"sqlite:///{tmp_path / 'slow.db'}") for _ in range(2))
+    url = f"sqlite:///{tmp_path / 'slow.db'}"
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres_server").new_database()
+    first, second = make_engine(url), make_engine(url)
     with ThreadPoolExecutor(1) as pool:
-        with writing(first):
+        with writing(first) as connection:
+            if kind == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({migrations._LOCK})"))
             waiting = pool.submit(migrate, second)
             with pytest.raises(TimeoutError):
-                waiting.result(timeout=LOCK_WAIT_MS / 1000 + 0.5)
+                waiting.result(timeout=max(LOCK_WAIT_MS, ROW_WAIT_MS) / 1000 + 0.5)
         waiting.result()
     assert is_current(first)
     first.dispose()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
+from ecard_card.errors import EcardError
 from ecard_issuer.wallets.sql import SqlWallets
+from ecard_issuer.wallets.sql_sessions import in_one
+from ecard_issuer.wallets.sql_together import Keys, add_batches
 from ecard_issuer.wallets.values import (
     BatchRow,
     BatchState,
@@ -168,3 +174,33 @@ class TestOnPostgres(StoreContract):
     @pytest.fixture
     def engine(self, postgres_engine: Engine) -> Engine:
         return postgres_engine
+
+    def test_two_processes_that_count_crosswise_do_not_wait_for_each_other(self, postgres_engine: Engine) -> None:
+        """Sessions that had as many keys before are counted by one statement: those of one are the other's second."""
+        store = SqlWallets(postgres_engine)
+        sessions = [replace(SESSION, session_id=f"{number:032x}") for number in range(2)]
+        for session in sessions:
+            store.add_offer(replace(OFFER, offer_id=session.session_id))
+            store.redeem_offer(session.session_id, True, lambda offer, opened=session: opened, NOW)  # type: ignore[misc]
+        both = threading.Barrier(2)
+
+        def pause(conn: object, cursor: object, statement: str, *rest: object) -> None:
+            if statement.startswith("UPDATE wallet_session"):
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    both.wait(0.3)
+
+        def keep(way: int) -> str:
+            asked = [
+                Keys(replace(BATCH, batch_id=f"{way}{n}" * 16, session_id=one.session_id, keys=BATCH.keys * many), 0, 9)
+                for n, one in enumerate(sessions)
+                for many in [1 + (n + way) % 2]
+            ]
+            try:
+                in_one(store._writing, add_batches)(asked)
+            except EcardError as error:
+                return error.code
+            return "ok"
+
+        event.listen(postgres_engine, "after_cursor_execute", pause)
+        with ThreadPoolExecutor(2) as pool:
+            assert list(pool.map(keep, range(2))) == ["ok", "ok"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from ecard_issuer.channels.scopes import Scope
 from ecard_qr import payload
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.callers import Role
-from tests.issuer.channel_kit import AdmittedChannel, admit
+from tests.issuer.channel_kit import AdmittedChannel, admit, registration
 from tests.issuer.links_kit import claimed, judged
 from tests.issuer.service import ORIGIN, Service
 
@@ -156,6 +157,18 @@ def test_used_twice_it_ends_its_session(
         assert refused(answer) == (401, "session_over")
 
 
+@pytest.mark.parametrize(("seconds", "origin"), [(31, PAGE), (0, "https://evil.example")])
+def test_a_ticket_that_was_used_ends_its_session_whenever_and_wherever_it_comes_again(
+    service: Service, client: TestClient, channel: AdmittedChannel, link_id: str, seconds: int, origin: str
+) -> None:
+    """That it is too old by then, or from another page, is no excuse: somebody else has it."""
+    secret = ticket(channel, link_id)
+    page = Page(client, redeem(client, secret))
+    service.clock.advance(seconds)
+    assert refused(redeem(client, secret, origin)) == (401, "ticket_used")
+    assert refused(page.state()) == (401, "session_over")
+
+
 def test_of_many_at_once_at_most_one_opens_it(client: TestClient, channel: AdmittedChannel, link_id: str) -> None:
     secret = ticket(channel, link_id)
     with ThreadPoolExecutor(8) as pool:
@@ -256,3 +269,57 @@ def test_the_pages_of_a_suspended_channel_are_out_at_their_next_call(service: Se
     assert refused(page.device(service, DeviceKey.generate())) == (403, "app_suspended")
     assert refused(page.state()) == (403, "app_suspended")
     assert refused(redeem(client, waiting)) == (403, "app_suspended")
+
+
+def test_pages_that_wait_are_told_of_the_suspension_at_once(service: Service, client: TestClient) -> None:
+    """So is the back end that waits for events."""
+    channel = admit(service, client=client)
+    page = Page(client, redeem(client, ticket(channel, claimed(service, channel, 42))))
+    version, path = page.state().json()["version"], f"/v1/channels/{channel.app_id}/suspend"
+    cursor = channel.get("/v1/events?limit=100").json()["cursor"]
+    operator = {"Authorization": f"Bearer {service.token(Role.OPERATOR)}"}
+    before = monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        waiting = (
+            pool.submit(page.state, version),
+            pool.submit(channel.get, f"/v1/events?wait=25&cursor={cursor}"),
+        )
+        while service.issuer.showing.watch.waiting == 0:
+            assert monotonic() - before < 10
+        assert client.post(path, json={"reason": "keys lost"}, headers=operator).status_code == 200
+        assert {refused(each.result()) for each in waiting} == {(403, "app_suspended")}
+    assert monotonic() - before < 10, "not at the end of their 25 seconds"
+
+
+def test_a_page_whose_origin_was_taken_away_is_out_at_its_next_call(service: Service, client: TestClient) -> None:
+    channel = admit(service, client=client)
+    link_id = claimed(service, channel, 43)
+    page, own = Page(client, redeem(client, ticket(channel, link_id))), ticket(channel, link_id, origin=None)
+    program = Page(client, redeem(client, own, None), None)
+    document = registration(channel.signer, browser_origins=["https://other.example"])
+    office = service.issuer.channels.office
+    office.change(channel.app_id, office.registration(document), "operator one", service.clock())
+    assert refused(page.state()) == (403, "session_wrong_page")
+    assert program.state().status_code == 200
+
+
+def test_pages_behind_one_address_are_counted_each_by_its_session(service: Service, channel: AdmittedChannel) -> None:
+    """A whole town may share an address; who shows no session or ticket is counted by it."""
+    behind = TestClient(channel.client.app, client=("192.0.2.44", 1), raise_server_exceptions=False)
+    link_id, conventions = claimed(service, channel, 44), service.issuer.conventions
+    first, second = (Page(behind, redeem(behind, ticket(channel, link_id))) for _ in range(2))
+    waiting = ticket(channel, link_id)
+    for _ in range(conventions.address_quota):
+        conventions.address_calls.take("192.0.2.44", conventions.address_quota, service.clock())
+    answer = first.state()
+    assert (answer.status_code, answer.headers["ratelimit-policy"]) == (200, '"session";q=120;w=60')
+    assert redeem(behind, waiting).status_code == 201
+    assert refused(redeem(behind, "et_" + "A" * 43)) == (429, "rate_limited")
+    first.headers["Authorization"] = "Bearer es_" + "A" * 43
+    assert refused(first.state()) == (429, "rate_limited")
+    for _ in range(119):
+        conventions.session_calls.take(second.session["session_id"], 120, service.clock())
+    assert second.state().status_code == 200
+    assert refused(second.state()) == (429, "rate_limited")
+    service.clock.advance(1)
+    assert second.state().status_code == 200

@@ -66,6 +66,21 @@ def test_a_change_waits_with_202_until_another_operator_agrees(app: FastAPI, ser
     assert anna.get(path).json() == approved.json()
 
 
+def test_what_waits_is_asked_again_under_the_same_key(app: FastAPI, service: Service) -> None:
+    """An answer that says "not yet" is no answer to keep."""
+    anna, ben = client_of(app, service, "anna"), client_of(app, service, "ben")
+    kid = next(key["kid"] for key in anna.get("/v1/keys").json()["keys"] if key["state"] == "active")
+    headers = {"Idempotency-Key": "one-act"}
+    asked = [anna.post(f"/v1/keys/{kid}/compromise", json={"cut_off": None}, headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in asked] == [202, 202], asked[0].text
+    approval = asked[0].json()["approval"]["id"]
+    assert ben.post(f"/v1/approvals/{approval}/approve", json={}).status_code == 200
+    done = anna.post(f"/v1/keys/{kid}/compromise", json={"cut_off": None}, headers=headers)
+    assert (done.status_code, "idempotency-replayed" in done.headers) == (200, False), done.text
+    again = anna.post(f"/v1/keys/{kid}/compromise", json={"cut_off": None}, headers=headers)
+    assert (again.content, again.headers["idempotency-replayed"]) == (done.content, "true")
+
+
 def test_one_refusal_ends_a_request(app: FastAPI, service: Service) -> None:
     anna, ben = client_of(app, service, "anna"), client_of(app, service, "ben")
     path = f"/v1/approvals/{anna.post('/test/change/anna').json()['approval']['id']}"

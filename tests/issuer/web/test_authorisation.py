@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
 from ecard_card import messages
@@ -32,7 +32,9 @@ NEAR = frozenset({Role.OPERATOR, Role.DESK, Role.CHANNEL})
 PAYING = frozenset({Role.OPERATOR, Role.CHANNEL, Role.INSTITUTION})
 RELYING = frozenset({Role.OPERATOR, Role.RELYING})
 PARTNER = frozenset({Role.OPERATOR, Role.PARTNER})
-#: The OpenID provider's, for browsers and for libraries that read its own metadata: they stand in no description.
+MANAGERS = frozenset({Role.OPERATOR, Role.MERCHANT})
+SYSTEMS = frozenset({Role.OPERATOR, Role.COUNTER})
+#: The OpenID provider's.
 LOGIN_ROUTES = (
     ("GET", "/.well-known/openid-configuration"),
     ("GET", "/login/authorize"),
@@ -89,8 +91,9 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/mandates/{mandate_id}/documents"): frozenset({Role.OPERATOR, Role.DESK, Role.CHANNEL}),
     ("POST", "/v1/mandates/{mandate_id}/revoke"): APPLICANTS,
     ("POST", "/v1/people/life"): MAKERS,
-    ("POST", "/v1/enrolments"): OPERATOR,
-    ("POST", "/v1/enrolments/{enrolment_id}/evidence"): OPERATOR,
+    ("POST", "/v1/enrolments"): DESK,
+    ("POST", "/v1/enrolments/{enrolment_id}/evidence"): DESK,
+    ("POST", "/v1/enrolments/{enrolment_id}/check"): DESK,
     ("POST", "/v1/enrolments/{enrolment_id}/credentials"): OPERATOR,
     ("POST", "/v1/credentials/{credential_id}/successor"): OPERATOR,
     ("POST", "/v1/enrolments/{enrolment_id}/offers"): DESK,
@@ -162,6 +165,11 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/relying/{service_id}/checks"): RELYING,
     ("POST", "/v1/relying/{service_id}/accounts"): RELYING,
     ("POST", "/v1/relying/{service_id}/confirmations"): RELYING,
+    ("POST", "/v1/relying/{service_id}/transactions"): RELYING,
+    ("GET", "/v1/relying/{service_id}/transactions/{transaction_id}"): RELYING,
+    ("POST", "/v1/relying/{service_id}/transactions/{transaction_id}/answer"): RELYING,
+    ("POST", "/v1/relying/{service_id}/transactions/{transaction_id}/void"): RELYING,
+    ("POST", "/v1/relying/{service_id}/redemptions"): RELYING,
     ("GET", "/v1/confirmations/{confirmation_id}"): RELYING,
     ("GET", "/v1/banks"): OPERATOR,
     ("PUT", "/v1/banks/{bank_code}"): OPERATOR,
@@ -224,12 +232,51 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("PUT", "/v1/channels/{app_id}"): OPERATOR,
     **{("POST", f"/v1/channels/{{app_id}}/{verb}"): OPERATOR for verb in ("approve", "refuse", "suspend", "resume")},
     ("POST", "/v1/numbers/find"): frozenset({Role.OPERATOR, Role.VERIFIER}),
-    ("POST", "/v1/verifications"): frozenset({Role.OPERATOR, Role.COUNTER}),
+    ("POST", "/v1/presentations"): SYSTEMS,
+    ("GET", "/v1/presentations/{presentation_id}"): SYSTEMS,
+    ("POST", "/v1/presentations/{presentation_id}/completion"): SYSTEMS,
+    ("POST", "/v1/presentations/{presentation_id}/answer"): SYSTEMS,
+    ("GET", "/openid4vp/request/{reference}"): None,
+    ("POST", "/openid4vp/request/{reference}"): None,
+    ("POST", "/openid4vp/response/{reference}"): None,
+    ("GET", "/openid4vp/wallet"): None,
+    ("POST", "/v1/holder-facts"): frozenset({Role.OPERATOR, Role.VERIFIER}),
+    ("POST", "/v1/verifications"): SYSTEMS,
+    ("GET", "/v1/verifications/{verification_id}"): SYSTEMS,
+    ("POST", "/v1/verifications/{verification_id}/use"): SYSTEMS,
+    ("POST", "/v1/counter/session"): None,
+    ("POST", "/v1/groups"): OPERATOR,
+    ("GET", "/v1/groups"): MANAGERS,
+    ("GET", "/v1/groups/{group_id}"): MANAGERS,
+    ("POST", "/v1/groups/{group_id}/revoke"): OPERATOR,
+    ("POST", "/v1/groups/{group_id}/tokens"): MANAGERS,
+    ("GET", "/v1/groups/{group_id}/tokens"): MANAGERS,
+    ("DELETE", "/v1/groups/{group_id}/tokens/{name}"): MANAGERS,
+    **{
+        (method, f"/v1/{things}"): MANAGERS
+        for method in ("GET", "POST")
+        for things in ("branches", "counters", "staff")
+    },
+    ("POST", "/v1/branches/{branch_id}/revoke"): MANAGERS,
+    ("GET", "/v1/counters/{counter_id}"): MANAGERS,
+    ("POST", "/v1/counters/{counter_id}/revoke"): MANAGERS,
+    ("POST", "/v1/counters/{counter_id}/admissions"): MANAGERS,
+    ("GET", "/v1/counters/{counter_id}/devices"): MANAGERS,
+    ("DELETE", "/v1/counters/{counter_id}/devices/{device_id}"): MANAGERS,
+    ("GET", "/v1/counters/{counter_id}/shift.csv"): MANAGERS,
+    ("POST", "/v1/staff/{staff_id}/pin"): MANAGERS,
+    ("POST", "/v1/staff/{staff_id}/revoke"): MANAGERS,
+    ("GET", "/v1/alarms"): MANAGERS,
+    ("POST", "/v1/alarms/{alarm_id}/acknowledge"): MANAGERS,
     ("GET", "/v1/bundle"): None,
     ("GET", "/v1/trust-root"): None,
     ("POST", "/v1/sessions"): None,
     ("GET", "/ecard-code.js"): None,
     ("GET", "/h5/card"): None,
+    ("GET", "/counter"): None,
+    ("GET", "/counter/{asset}"): None,
+    ("GET", "/desk"): None,
+    ("GET", "/desk/{asset}"): None,
     ("GET", "/ecard-code.mjs"): None,
     ("GET", "/status-lists/{list_id}"): None,
     ("GET", "/status-lists"): None,
@@ -275,6 +322,8 @@ CHANNEL_ROWS: dict[tuple[str, str], tuple[frozenset[Scope], bool]] = {
     ("POST", "/v1/links/{link_id}/password"): (frozenset({Scope.CLAIM}), True),
     ("POST", "/v1/links/{link_id}/payment"): (frozenset({Scope.CLAIM}), True),
     ("POST", "/v1/links/{link_id}/payment/close"): (frozenset({Scope.CLAIM}), True),
+    ("POST", "/v1/links/{link_id}/payments/show"): (frozenset({Scope.SHOW}), False),
+    ("POST", "/v1/links/{link_id}/payments"): (frozenset({Scope.SHOW}), True),
     ("POST", "/v1/links/{link_id}/codes"): (frozenset({Scope.SHOW}), False),
     ("POST", "/v1/links/{link_id}/credentials"): (frozenset({Scope.SHOW}), False),
     ("POST", "/v1/links/{link_id}/credentials/{credential_id}/successor"): (frozenset({Scope.SHOW}), False),
@@ -295,8 +344,23 @@ SESSION_ROWS = {
     ("POST", "/v1/sessions/{session_id}/numbers"),
     ("GET", "/v1/sessions/{session_id}/state"),
 }
+#: Routes that the cookie of an admitted counter's page opens, and nothing else.
+COUNTER_ROWS = {
+    ("GET", "/v1/counter/session"),
+    ("DELETE", "/v1/counter/session"),
+    ("POST", "/v1/counter/staff"),
+    ("DELETE", "/v1/counter/staff"),
+    ("POST", "/v1/counter/verifications"),
+    ("POST", "/v1/counter/challenges"),
+    ("POST", "/v1/counter/uploads"),
+    ("GET", "/v1/counter/bundle"),
+    ("GET", "/v1/counter/deltas"),
+    ("GET", "/v1/counter/shift"),
+    ("GET", "/v1/counter/shift.csv"),
+}
 #: What stands in a path where a route has a name: nothing that exists.
 NAMED = {
+    "asset": "app.js",
     "card_ref": "ab" * 16,
     "case_id": "ac" * 16,
     "application_id": "ac" * 16,
@@ -333,6 +397,14 @@ NAMED = {
     "client_id": "nobody",
     "review_id": "ab" * 16,
     "reference": "nothing",
+    "presentation_id": "pre_none",
+    "group_id": "grp_" + "a" * 16,
+    "branch_id": "br_" + "a" * 16,
+    "counter_id": "ctr_" + "a" * 16,
+    "device_id": "dev_" + "a" * 16,
+    "staff_id": "stf_" + "a" * 16,
+    "alarm_id": "alm_" + "a" * 16,
+    "verification_id": "ver_" + "a" * 22,
 }
 _POINT = {"kty": "EC", "crv": "P-256", "x": "A" * 43, "y": "A" * 43}
 CHANNELS = [(method, path, *needed) for (method, path), needed in CHANNEL_ROWS.items()]
@@ -359,26 +431,33 @@ def app(service: Service) -> FastAPI:
 def routes_of(app: FastAPI) -> set[tuple[str, str]]:
     """Every route that answers, from the OpenAPI document and from the router itself."""
     described = {(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods}
-    routed = {
-        (method, route.path)
-        for route in app.router.routes
-        if isinstance(route, APIRoute)
-        for method in route.methods or ()
+    return described | routed(app)
+
+
+def routed(app: FastAPI) -> set[tuple[str, str]]:
+    """From the router: every route of ours, in whichever router it was written."""
+    return {
+        (method, context.path)
+        for context in iter_route_contexts(app.router.routes)
+        if context.path is not None and context.path != "/openapi.json"  # FastAPI's own, which takes HEAD too
+        for method in context.methods or ()
     }
-    return described | routed
 
 
-def hidden_routes() -> set[tuple[str, str]]:
-    """Pages for people, which the description leaves out."""
-    pages = {("GET", path) for path in ("/", "/docs", "/problems", "/problems/{code}", "/programme")}
-    return pages | set(LOGIN_ROUTES)
+def hidden_routes() -> dict[tuple[str, str], str]:
+    """What the description leaves out, and why."""
+    about = "a page for people about this very service"
+    pages = {("GET", path): about for path in ("/", "/docs", "/problems", "/problems/{code}", "/programme", "/desk")}
+    assets = [f"/login/{asset_name(name)}" for name in (STYLE, SCRIPT)]
+    named = {("GET", path): "named by its own content" for path in (*assets, "/desk/{asset}")}
+    return pages | named | {("GET", "/openid4vp/wallet"): "a page that opens a wallet"}
 
 
 def test_every_route_has_a_row(app: FastAPI) -> None:
-    described = ROWS.keys() | CHANNEL_ROWS.keys() | SESSION_ROWS
-    assert routes_of(app) | hidden_routes() | {("GET", "/openapi.json")} == described
+    described = ROWS.keys() | CHANNEL_ROWS.keys() | SESSION_ROWS | COUNTER_ROWS
+    assert routes_of(app) | {("GET", "/openapi.json")} == described
     assert not ROWS.keys() & CHANNEL_ROWS.keys()
-    assert not SESSION_ROWS & (ROWS.keys() | CHANNEL_ROWS.keys())
+    assert not (SESSION_ROWS | COUNTER_ROWS) & (ROWS.keys() | CHANNEL_ROWS.keys())
 
 
 def call(client: TestClient, method: str, path: str, token: str | None) -> tuple[int, dict[str, str]]:
@@ -462,11 +541,27 @@ def test_a_sessions_route_lets_in_its_own_page_and_nobody_else(
         assert (answer.status_code, answer.json()["code"]) == (401, "session_unknown"), token
 
 
+@pytest.mark.parametrize(("method", "path"), sorted(COUNTER_ROWS))
+def test_a_counters_route_lets_in_its_own_page_and_nobody_else(
+    service: Service, anybody: TestClient, method: str, path: str
+) -> None:
+    body: dict[str, str] | None = {} if method == "POST" else None
+    cookies = [None, "", "x", "eccs_" + "A" * 43, *(f"eccs_{service.token(role)[5:]}" for role in Role)]
+    for cookie in cookies:
+        headers = {"Cookie": f"__Host-ecard-counter={cookie}", "Origin": "http://testserver"} if cookie else {}
+        answer = anybody.request(method, path, headers=headers, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (401, "counter_not_admitted"), cookie
+    for role in Role:
+        headers = {"Authorization": f"Bearer {service.token(role)}", "Origin": "http://testserver"}
+        answer = anybody.request(method, path, headers=headers, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (401, "counter_not_admitted"), role
+
+
 @pytest.mark.parametrize("path", [path for (_, path), roles in ROWS.items() if roles is None])
 def test_an_open_route_needs_no_token_and_sends_safe_headers(anybody: TestClient, path: str) -> None:
     status, headers = call(anybody, "GET", path, None)
     # Not what a site or a wallet asks, or without the token that the route itself gave.
-    expected = (400, 401) if path.startswith(("/login/", "/wallets/")) else ()
+    expected = (400, 401) if path.startswith(("/login/", "/wallets/", "/v1/counter/")) else ()
     assert status in (200, 404, 405, 503, *expected)
     assert headers["x-content-type-options"] == "nosniff"
     assert "default-src 'none'" in headers["content-security-policy"]
@@ -488,6 +583,10 @@ def test_the_api_description_says_which_roles_a_route_needs(app: FastAPI) -> Non
             continue
         if route in SESSION_ROWS:
             assert operation["security"] == [{"PageSession": []}], route
+            continue
+        if route in COUNTER_ROWS:
+            assert operation["security"] == [{"CounterPage": []}], route
+            assert operation["x-ecard-counter"] is True, route
             continue
         roles = ROWS[route]
         assert bool(operation.get("security")) == (roles is not None), route

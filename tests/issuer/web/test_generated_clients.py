@@ -25,7 +25,10 @@ from tests.verifier.http_kit import running
 
 NODE = Path(__file__).parents[2] / "node"
 #: What the generator reads as bytes: it knows JSON and text by itself.
-OVERRIDES = ("application/jose", "application/secevent+jwt", "application/statuslist+jwt", "application/statuslist+cwt")
+OVERRIDES = (
+    *("application/jose", "application/secevent+jwt", "application/statuslist+jwt", "application/statuslist+cwt"),
+    "application/oauth-authz-req+jwt",
+)
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -13,9 +15,11 @@ from ecard_card import status_delta
 from ecard_card.errors import NotFound, Unavailable
 from ecard_card.status import CardChange
 from ecard_issuer.publishing.deltas import PAGE
+from ecard_issuer.publishing.own import OwnStatuses
 from ecard_issuer.web.app import create_app
-from ecard_verifier.bundle import open_bundle
+from ecard_verifier.bundle import make_bundle, open_bundle
 from ecard_verifier.bundle_update import update_bundle
+from ecard_verifier.counter_bundles import CounterBundles
 from ecard_verifier.http_published import PublishedStatus
 from tests.issuer.service import ORIGIN, Service, open_service
 from tests.issuer.test_dispatch import drain, issue
@@ -189,3 +193,43 @@ def test_what_is_not_kept_is_told_apart_from_what_is_not_there() -> None:
         PublishedStatus(ORIGIN, transport=gone).deltas_from(1)
     with pytest.raises(Exception, match="bad_usage"):
         PublishedStatus("ftp://issuer.example")
+
+
+def test_the_verifier_beside_has_bundle_and_deltas_for_its_counters_without_a_network(service: Service) -> None:
+    card_ref, _ = issue(service, 1)
+    drain(service)
+    service.issuer.publishing.deltas.turn(service.clock())
+    keys = service.issuer.keys
+    sources = {service.issuer.identity.issuer: OwnStatuses(service.issuer)}
+    bundles = CounterBundles(sources, keys.root, lambda: keys.trust(service.clock()).version, service.clock)
+    content = json.loads(bundles.bundle().body)
+    bundle = open_bundle(json.dumps(content["bundle"]).encode(), service.clock(), keys.root())
+    row = service.issuer.register.credentials_of(card_ref)[0]
+    service.clock.advance(40)
+    service.issuer.lifecycle.change(card_ref, CardChange.REPORT_LOSS, service.clock())
+    drain(service)
+    service.issuer.publishing.deltas.turn(service.clock())
+    bundles.turn()
+    (delta,), _ = bundles.deltas(content["cursor"])
+    bundle.statuses.apply(delta, service.clock())
+    assert bundle.statuses.read(f"{ORIGIN}/status-lists/{row.list_id}", row.index).value == 2
+
+
+def test_a_bundle_is_verified_when_a_part_of_it_changed_and_not_when_it_is_asked_for(
+    service: Service, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card_ref, _ = issue(service, 1)
+    made: list[int] = []
+
+    def counted(*parts: Any, **more: Any) -> bytes:
+        made.append(1)
+        return make_bundle(*parts, **more)
+
+    monkeypatch.setattr("ecard_issuer.publishing.publisher.make_bundle", counted)
+    first = client.get("/v1/bundle")
+    assert client.get("/v1/bundle").content == first.content
+    assert client.get("/v1/bundle", headers={"If-None-Match": first.headers["etag"]}).status_code == 304
+    assert len(made) == 1
+    service.issuer.lifecycle.change(card_ref, CardChange.REPORT_LOSS, service.clock())
+    assert client.get("/v1/bundle").content != first.content
+    assert len(made) == 2

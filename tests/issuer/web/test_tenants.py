@@ -26,6 +26,7 @@ from tests.issuer.channel_kit import AdmittedChannel, admit
 from tests.issuer.links_kit import claimed, opened
 from tests.issuer.people_kit import CHILD, file, mandate, online, person, photo
 from tests.issuer.service import Service, open_service
+from tests.issuer.web.test_authorisation import MANAGERS, ROWS, SYSTEMS
 
 Json = dict[str, Any]
 #: The authority's own people: they see what is of their work, whoever sent it.
@@ -33,6 +34,7 @@ OWN_PEOPLE = {"operator", "desk", "hotline", "source"}
 _KEY = DeviceKey.generate()
 _STREAM = {"events_requested": [], "delivery": {"method": "urn:ietf:rfc:8936"}}
 _ACCOUNT = {"line": 82, "business_type": "03", "claim": "bank_account"}
+_PAYMENT = {"counter": "ctr-1", "purpose": "medical", "amount": 1, "payer": "fund", "reference": "1"}
 _CHECK = {"line": 82, "business_type": "03", "claims": []}
 
 BY_CONSENT = replace(STRICT, effects={**STRICT.effects, CardStatus.TEMPORARILY_LOST: Effect.CONSENT})
@@ -60,6 +62,14 @@ OWNED: dict[tuple[str, str], tuple[str, Json | str | None]] = {
         "relying",
         {"request_id": "r-3", "line": 65, "business_type": "03", "benefit": "basic-pension", "code": "EC1:x"},
     ),
+    ("POST", "/v1/relying/{service_id}/transactions"): ("relying", {"request_id": "r-4", "line": 82, **_PAYMENT}),
+    ("GET", "/v1/relying/{service_id}/transactions/{transaction_id}"): ("relying", None),
+    ("POST", "/v1/relying/{service_id}/transactions/{transaction_id}/answer"): ("relying", {"code": "EC1:x"}),
+    ("POST", "/v1/relying/{service_id}/transactions/{transaction_id}/void"): ("relying", None),
+    ("POST", "/v1/relying/{service_id}/redemptions"): (
+        "relying",
+        {"request_id": "r-5", "authorization": "e30.e30.e30"},
+    ),
     ("POST", "/v1/ssf/streams/{stream_id}/poll"): ("stream", {"returnImmediately": True}),
     ("DELETE", "/v1/webhooks/{stream_id}"): ("webhook", None),
     ("POST", "/v1/webhooks/{stream_id}/secret"): ("webhook", None),
@@ -80,6 +90,8 @@ OWNED: dict[tuple[str, str], tuple[str, Json | str | None]] = {
     ("POST", "/v1/links/{link_id}/password"): ("link", {"password": "135246", "event_id": "e-1"}),
     ("POST", "/v1/links/{link_id}/payment"): ("link", {"password": "135246", "consent": "payment-1"}),
     ("POST", "/v1/links/{link_id}/payment/close"): ("link", {}),
+    ("POST", "/v1/links/{link_id}/payments/show"): ("link", {"challenge": "ECQ:A"}),
+    ("POST", "/v1/links/{link_id}/payments"): ("link", {"challenge": "ECQ:A", "password": "135246"}),
     ("POST", "/v1/links/{link_id}/codes"): ("link", {}),
     ("POST", "/v1/links/{link_id}/credentials"): ("link", {"device_key": _KEY.public_jwk, "proof": "e30.e30.e30"}),
     ("POST", "/v1/links/{link_id}/credentials/{credential_id}/successor"): ("device", {"proof": "e30.e30.e30"}),
@@ -100,6 +112,14 @@ NOBODYS = {
     ("POST", "/v1/login-requests/{request_id}/confirm"): "tested where one is scanned: test_login.py",
     ("POST", "/v1/login-requests/{request_id}/deny"): "as above",
     ("GET", "/v1/confirmations/{confirmation_id}"): "tested where one is made: test_qualification.py",
+    ("GET", "/v1/presentations/{presentation_id}"): "tested where one is made: test_presentations.py",
+    ("POST", "/v1/presentations/{presentation_id}/completion"): "as above",
+    ("POST", "/v1/presentations/{presentation_id}/answer"): "as above",
+    **{
+        route: "a group's of merchants: tests/verifier/counters/test_groups_apart.py calls each as another group"
+        for route, roles in ROWS.items()
+        if "{" in route[1] and roles in (MANAGERS, SYSTEMS)
+    },
 }
 
 
@@ -171,7 +191,12 @@ def _fill(tenants: Tenants) -> None:
     }
     answer = tenants.client(Role.OPERATOR, "one").put("/v1/relying/one", json=service_body)
     assert answer.status_code == 200, answer.text
-    things["relying"] = {"service_id": "one", "enrolment_id": "ab" * 16}
+    answer = tenants.client(Role.OPERATOR, "one").put("/v1/relying/fund", json=service_body)
+    assert answer.status_code == 200, answer.text
+    asked = made(
+        Role.RELYING, "/v1/relying/one/transactions", {"request_id": "r-0", "line": 82, **_PAYMENT}, "transaction_id"
+    )
+    things["relying"] = {"service_id": "one", "enrolment_id": "ab" * 16, **asked}
     things["stream"] = made(Role.PARTNER, "/v1/ssf/streams", _STREAM, "stream_id")
     hook = {"endpoint": "https://partner.example/hook"}
     things["webhook"] = made(Role.PARTNER, "/v1/webhooks", hook, "stream_id") | {"number": "1"}

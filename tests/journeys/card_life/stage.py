@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Engine, event, select, tuple_
+from sqlalchemy import Engine, bindparam, event, select, tuple_
 
 from ecard_card import cwt
 from ecard_card.card import Card, CardNumber, Chip, Holder, IdentificationCode, IdNumber
@@ -31,6 +31,19 @@ from tests.journeys.card_life.model import APPLIED, REPEATED, Report
 
 #: Whether an e-card may be used after a temporary loss is the holder's to say, as in some provinces.
 POLICY = 'region = "000000"\n[effects]\ntemporarily_lost = "consent"\n'
+
+
+# Asked after each of ten thousand steps, so made once.
+_CARD, _BINDING, _ENTRY = tables.card.c, tables.binding.c, tables.status_entry.c
+_CARDS = (
+    select(_CARD.card_ref, _CARD.status, _CARD.holder_locked, _CARD.consented, _CARD.sequence, _BINDING.ecard_id)
+    .select_from(tables.card)
+    .outerjoin(tables.binding, _CARD.card_ref == _BINDING.card_ref)
+    .where(_CARD.card_ref.in_(bindparam("card_refs", expanding=True)))
+)
+_ENTRIES = select(_ENTRY.credential_id, _ENTRY.value).where(
+    tuple_(_ENTRY.list_id, _ENTRY.index).in_(bindparam("places", expanding=True))
+)
 
 
 class Stored(NamedTuple):
@@ -132,31 +145,16 @@ class Stage:
 
     def stored(self, card_refs: Sequence[str]) -> list[Stored]:
         """What the register's rows say of these cards."""
-        cards, binding = tables.card, tables.binding
-        wanted = (
-            select(
-                cards.c.card_ref,
-                cards.c.status,
-                cards.c.holder_locked,
-                cards.c.consented,
-                cards.c.sequence,
-                binding.c.ecard_id,
-            )
-            .outerjoin(binding, cards.c.card_ref == binding.c.card_ref)
-            .where(cards.c.card_ref.in_(card_refs))
-        )
         with self.engine.connect() as connection:
-            found = {row.card_ref: Stored(int(row.status), *row[2:]) for row in connection.execute(wanted)}
+            rows = connection.execute(_CARDS, {"card_refs": card_refs})
+            found = {row.card_ref: Stored(int(row.status), *row[2:]) for row in rows}
         return [found[card_ref] for card_ref in card_refs]
 
     def entries(self, credentials: Sequence[bytes]) -> list[int]:
         """The credentials' entries in the register."""
-        entry = tables.status_entry
-        wanted = select(entry.c.credential_id, entry.c.value).where(
-            tuple_(entry.c.list_id, entry.c.index).in_([self.places[item] for item in credentials])
-        )
         with self.engine.connect() as connection:
-            found = {bytes(row.credential_id): int(row.value) for row in connection.execute(wanted)}
+            rows = connection.execute(_ENTRIES, {"places": [self.places[item] for item in credentials]})
+            found = {bytes(row.credential_id): int(row.value) for row in rows}
         return [found[item] for item in credentials]
 
     @property

@@ -30,7 +30,9 @@ from ecard_issuer.config import load
 from ecard_issuer.links.values import Link
 from ecard_issuer.web.embedded import Verifier, embed
 from ecard_keys.client_signer import ClientSigner
+from ecard_qr.challenge import Challenge
 from ecard_verifier.feed import STREAM
+from ecard_verifier.service import Asked
 from tests.issuer.channel_kit import admitted, registration
 from tests.issuer.links_kit import claimed
 from tests.issuer.service import Clock, Service
@@ -129,10 +131,11 @@ class Stage:
             )
         )
 
-    def verdict(self, code: str) -> str:
-        """What a counter hears about a code."""
+    def verdict(self, code: str, *, answers: Challenge | None = None) -> str:
+        """What a counter hears about a code; one that asked first, with its question."""
         self.caught_up()
-        verdict = self.verifier.service.verify(code).verdict
+        asked = Asked(None if answers is None else answers.answer)
+        verdict = self.verifier.service.verify(code, asked=asked).verdict
         return f"{verdict.outcome.value} {verdict.reason}"
 
     def screen(self, host: str = HOST, phone_ahead: float = 0, **options: Any) -> Screen:
@@ -264,7 +267,7 @@ def host_page(service: str, asked: str) -> tuple[str, dict[str, str]]:
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <script src="{service}/ecard-code.js"></script>
 <script>const events = [];
-for (const name of ['brighten', 'dead', 'lost', 'refresh', 'ticket', 'error'])
+for (const name of ['brighten', 'dead', 'lost', 'refresh', 'ticket', 'error', 'agreed', 'declined'])
   document.addEventListener('ecard:' + name, event => events.push([name, event.detail]));</script>
 <body><ecard-code {attributes}></ecard-code></body></html>"""
     return content, {"Content-Security-Policy": HOST_POLICY.format(service=service)}

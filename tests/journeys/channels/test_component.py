@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import secrets
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from PIL import Image
 from playwright.sync_api import Route, expect, sync_playwright
 
 from ecard_card.status import CardChange
+from ecard_qr.challenge import Challenge, Transaction
 from tests.journeys.channels.screen import AHEAD, CHROMIUM_FLAGS, HOST, Screen, Stage, stage
 from tests.require import needs_chromium, needs_component, needs_node
 
@@ -130,6 +132,65 @@ def test_a_phone_whose_clock_is_wrong_shows_codes_of_the_right_time(theatre: Sta
     screen.pass_time(31)
     assert theatre.verdict(scanned(screen)) == "valid ok"
     screen.context.close()
+
+
+# What a counter asks first
+
+
+def challenge(theatre: Stage, payment: Transaction | None = None) -> Challenge:
+    ends = int(theatre.clock().timestamp()) + 120
+    return Challenge("ctr-7", "市第一医院 三号窗口", "medical", ends, secrets.token_bytes(16), payment)
+
+
+def answers(screen: Screen, text: str) -> str | None:
+    """The code of the refusal, None where the holder is asked."""
+    refused: str | None = screen.element.evaluate(
+        "(e, text) => { try { e.answer(text); return null } catch (error) { return error.code ?? String(error) } }",
+        text,
+    )
+    return refused
+
+
+def test_the_holder_agrees_to_a_payment_and_the_code_answers_that_alone(theatre: Stage, screen: Screen) -> None:
+    screen.opened(theatre.ticket(theatre.link()))
+    asked = challenge(theatre, Transaction(1_234_50, "medical-fund", "HIS/17"))
+    assert answers(screen, asked.text) is None
+    facts = screen.part("asked-facts").inner_text()
+    for fact in ("市第一医院 三号窗口", "¥ 1234.50", "medical-fund", "HIS/17"):
+        assert fact in facts
+    assert screen.scan() is None, "while the holder reads there is nothing to scan"
+    screen.part("agree").click()
+    screen.page.wait_for_function("() => events.some(e => e[0] === 'agreed')")
+    code = scanned(screen)
+    assert theatre.verdict(code) == "invalid wrong_nonce"  # another counter, which asked nothing
+    assert theatre.verdict(code, answers=asked) == "valid ok"
+    screen.pass_time(35)
+    assert scanned(screen) == code, "an answer is not renewed"
+    screen.pass_time(26)
+    screen.part("asked").wait_for(state="hidden")
+    assert theatre.verdict(scanned(screen)) == "valid ok"
+
+
+def test_a_question_that_is_declined_over_or_none_of_ours_is_not_answered(theatre: Stage, screen: Screen) -> None:
+    screen.opened(theatre.ticket(theatre.link()), "lang=zh")
+    assert answers(screen, "https://pay.example/q/1") == "unreadable_code"
+    asked = challenge(theatre)
+    assert answers(screen, asked.text[:-1]) == "code_damaged"
+    assert answers(screen, asked.text) is None
+    assert "就医" in screen.part("asked-facts").inner_text()
+    screen.part("decline").click()
+    screen.part("asked").wait_for(state="hidden")
+    assert theatre.verdict(scanned(screen)) == "valid ok"
+    assert answers(screen, asked.text) is None
+    screen.pass_time(121)
+    screen.part("asked").wait_for(state="hidden")
+    assert answers(screen, asked.text) == "challenge_expired"
+    assert [event["reason"] for event in screen.events("declined")] == ["declined", "challenge_expired"]
+
+
+def test_a_page_without_a_key_of_its_own_sends_its_holder_to_the_password(theatre: Stage, screen: Screen) -> None:
+    screen.opened(theatre.ticket(theatre.link()), "lang=en device-key=none")
+    assert answers(screen, challenge(theatre).text) == "device_key_needed"
 
 
 # Without a network
@@ -344,7 +405,8 @@ MEASURE = """() => {
       return { part: node.getAttribute('part') || node.className, size: parseFloat(style.fontSize),
                line: parseFloat(style.lineHeight) / parseFloat(style.fontSize), contrast: (a + .05) / (b + .05) };
     }),
-    targets: [...root.querySelectorAll('button, summary')].map(node => [node.offsetWidth, node.offsetHeight]),
+    targets: [...root.querySelectorAll('button, summary')].filter(node => node.offsetHeight)
+      .map(node => [node.offsetWidth, node.offsetHeight]),
     wider: document.documentElement.scrollWidth - innerWidth,
     panel: getComputedStyle(root.querySelector('.panel')).backgroundColor,
     ink: root.querySelector('[part=code] path').getAttribute('fill'),
@@ -447,6 +509,9 @@ def test_every_theme_in_both_languages_is_drawn_and_can_be_scanned(theatre: Stag
     link = theatre.link()
     screen = theatre.screen(device_scale_factor=2)
     screen.opened(theatre.ticket(link), f"lang={lang} theme={theme.replace(' ', '%20')}")
+    assert answers(screen, challenge(theatre, Transaction(12_345, "medical-fund", "HIS/17")).text) is None
+    screen.page.screenshot(path=PICTURES / f"{name}-asked.png", full_page=True, animations="disabled")
+    screen.part("decline").click()
     screen.pass_time(8)
     screen.part("bars").locator("svg").wait_for()
     screen.page.screenshot(path=PICTURES / f"{name}.png", full_page=True, animations="disabled")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,6 +14,9 @@ from starlette.testclient import TestClient
 
 from ecard_card import jose
 from ecard_issuer.channels.scopes import Scope
+from ecard_issuer.enrol import PROOF_LIFE
+from ecard_issuer.issue import IssuedCredential
+from ecard_issuer.states import CredentialState
 from ecard_issuer.web.app import create_app
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.callers import Role
@@ -105,6 +110,42 @@ def test_a_device_is_added_and_the_same_key_has_the_same_credential(service: Ser
     assert counter_says(service, phone, first) == "ok"
 
 
+#: What says: ask again. The second where one file of SQLite is written by all of them on a busy machine.
+RETRY = {(409, "issuance_in_progress"), (503, "register_unavailable")}
+
+
+def test_a_key_that_asks_twenty_times_at_once_gets_one_credential(service: Service, bank: AdmittedChannel) -> None:
+    link_id, phone = claimed(service, bank, 30), DeviceKey.generate()
+    path, body = f"/v1/links/{link_id}/credentials", asked(service, phone, link_id)
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: bank.post(path, body), range(20)))
+    given = {answer.json()["credential_id"] for answer in answers if answer.status_code == 201}
+    assert {refused(answer) for answer in answers if answer.status_code != 201} <= RETRY
+    assert len(given) == 1
+    assert added(service, bank, link_id, phone)["credential_id"] in given
+    card_ref = person(service, 30).card_ref
+    live = [row for row in service.issuer.register.credentials_of(card_ref) if row.state is CredentialState.LIVE]
+    assert len([row for row in live if row.device_key_thumbprint == jose.thumbprint(phone.public_jwk)]) == 1
+
+
+def test_a_key_whose_first_try_was_cut_short_has_its_credential_once_that_is_over(
+    service: Service, bank: AdmittedChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link_id, phone = claimed(service, bank, 31), DeviceKey.generate()
+    path = f"/v1/links/{link_id}/credentials"
+    with monkeypatch.context() as crashing:
+        crashing.setattr(service.issuer.links.rights, "prove", lambda *_: crash())
+        assert bank.post(path, asked(service, phone, link_id)).status_code == 500
+    assert refused(bank.post(path, asked(service, phone, link_id))) == (409, "issuance_in_progress")
+    service.clock.advance(PROOF_LIFE.total_seconds())
+    service.issuer.keys.refresh(service.clock())
+    assert counter_says(service, phone, added(service, bank, link_id, phone)) == "ok"
+
+
+def crash() -> None:
+    raise ValueError("cut short")
+
+
 def test_whoever_shows_no_key_gets_nothing(service: Service, bank: AdmittedChannel, town: AdmittedChannel) -> None:
     link_id, phone = claimed(service, bank, 2), DeviceKey.generate()
     path, good = f"/v1/links/{link_id}/credentials", asked(service, phone, link_id)
@@ -175,3 +216,24 @@ def test_it_takes_the_scope_that_shows(service: Service, client: TestClient) -> 
     path = f"/v1/links/{link_id}/credentials"
     assert refused(reader.post(path, asked(service, phone, link_id))) == (403, "scope_missing")
     assert refused(successor(service, reader, link_id, "0" * 32, phone)) == (403, "scope_missing")
+
+
+def test_what_follows_a_credential_ends_with_a_release_in_that_very_moment(
+    service: Service, client: TestClient, bank: AdmittedChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone, issuer = DeviceKey.generate(), service.issuer
+    link_id = claimed(service, bank, 34)
+    old = added(service, bank, link_id, phone)
+    replace_card(service, client, 34, 35)
+    prove_chip(service, bank, 34, 35)
+    collect, link = issuer.collecting.collect, issuer.links.get(bank.app_id, link_id)
+
+    def released_first(held: bytes, proof: str, now: datetime) -> IssuedCredential:
+        issuer.links.release(link, now)
+        return collect(held, proof, now)
+
+    monkeypatch.setattr(issuer.collecting, "collect", released_first)
+    assert refused(successor(service, bank, link_id, old["credential_id"], phone)) == (422, "link_released")
+    rows = issuer.register.credentials_of(issuer.register.card_of_ecard(link.ecard_id) or "")
+    own = [row for row in rows if row.device_key_thumbprint == jose.thumbprint(phone.public_jwk)]
+    assert [row.state for row in own] == [CredentialState.ENDED]

@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ecard_card.acting import IN_PERSON
 from ecard_card.region_policy import STRICT, LossRules
 from ecard_card.status import CardChange, CardStatus
 from ecard_issuer.channels.scopes import Scope
+from ecard_issuer.chip.simulator import piv_style, synthetic
 from ecard_issuer.family.family import Consent
 from ecard_issuer.family.link import Relation
 from ecard_issuer.pins.secret import Secret
@@ -30,7 +32,10 @@ from ecard_issuer.web.app import create_app
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.callers import Role
 from tests.issuer.channel_kit import AdmittedChannel, admit
-from tests.issuer.links_kit import CONSENT, app_of, claimed, judged, person
+from tests.issuer.holding import number_of
+from tests.issuer.links_kit import CONSENT, app_of, claimed, judged, mandated, person
+from tests.issuer.people_kit import mandate
+from tests.issuer.people_kit import person as some_person
 from tests.issuer.service import ORIGIN, Service, open_service
 
 Json = dict[str, Any]
@@ -75,9 +80,9 @@ def named(service: Service, serial: int) -> Json:
     return {"id_number": who.id_number.text, "name": who.name}
 
 
-def claim(service: Service, channel: AdmittedChannel, serial: int, **more: Any) -> Json:
-    """Identify and claim by the chip, over HTTP."""
-    found = ok(channel.post("/v1/identifications", named(service, serial)), 201)
+def claim(service: Service, channel: AdmittedChannel, serial: int, *, named_as: int | None = None, **more: Any) -> Json:
+    """Identify and claim by the chip of card `serial`, over HTTP."""
+    found = ok(channel.post("/v1/identifications", named(service, named_as or serial)), 201)
     (card,) = found["cards"]
     body = {"identification_id": found["identification_id"], "card": card["card"], "proof": "chip", "consent": CONSENT}
     waiting = ok(channel.post("/v1/claims", body | more), 201)
@@ -282,9 +287,9 @@ def events(service: Service, channel: AdmittedChannel) -> list[Json]:
 
 
 def test_a_card_that_is_being_replaced_is_not_claimed_and_its_link_goes_on_with_the_new_one(
-    service: Service, bank: AdmittedChannel
+    service: Service, bank: AdmittedChannel, town: AdmittedChannel
 ) -> None:
-    link_id = claimed(service, bank, 10)
+    link_id, other = claimed(service, bank, 10), claimed(service, town, 10)
     old = show(bank, link_id)
     desk = {"Authorization": f"Bearer {service.token(Role.DESK)}"}
     order = {"request_id": secrets.token_hex(4), "card_ref": person(service, 10).card_ref, "reason": "damage"}
@@ -311,6 +316,11 @@ def test_a_card_that_is_being_replaced_is_not_claimed_and_its_link_goes_on_with_
     done = ok(bank.post(f"/v1/claims/{waiting['claim_id']}/evidence", {"chip": chip}))
     assert done["link_id"] == link_id
     assert judged(service, show(bank, link_id)).reason == "ok"
+    for channel, own in ((bank, link_id), (town, other)):
+        heard = [(one["type"], one["status"]) for one in events(service, channel) if one["link_id"] == own]
+        assert heard[-2:] == [("card.replaced", "suspended"), ("card.changed", "valid")], "it can be shown again"
+    claim(service, bank, 11, named_as=10)
+    assert len([one for one in events(service, town) if one["link_id"] == other]) == len(heard), "heard once"
 
 
 def test_a_clerk_sees_a_persons_links_and_releases_them(
@@ -345,8 +355,54 @@ def test_the_holder_releases_every_app_by_the_ecard_password(
     assert ok(town.get(f"/v1/links/{other}"))["end"] == "holder"
 
 
+def test_a_guardian_claims_a_childs_ecard_by_its_chip_and_shows_it_until_the_guardianship_ends(
+    service: Service, client: TestClient, bank: AdmittedChannel
+) -> None:
+    serial, born = 77, date(2015, 3, 4)
+    number, body = number_of(born), service.card_body(serial)
+    data = replace(synthetic(serial), id_number=number.text, birth_date=born)
+    service.chips[serial] = piv_style(now=service.clock(), authority=service.authority, data=data)
+    child = {"id_number": number.text, "name": body["holder"]["name"]}
+    operator = {"Authorization": f"Bearer {service.token(Role.OPERATOR)}"}
+    ok(client.post("/v1/cards", json=body | {"holder": child}, headers=operator), 201)
+    wish = mandate(
+        {"document": {"kind": "01", "number": number.text}, "name": child["name"]},
+        some_person(serial=900),
+        acts=["claim_ecard"],
+        request_id="guardian-77",
+    )
+    given = ok(client.post("/v1/mandates", json=wish, headers=operator), 201)
+    acting = {"acting": {"ground": "guardian", "mandate_id": given["mandate_id"]}}
+
+    def asked() -> Json:
+        found = ok(bank.post("/v1/identifications", child), 201)
+        card = found["cards"][0]["card"]
+        return {"identification_id": found["identification_id"], "card": card, "proof": "chip", "consent": CONSENT}
+
+    assert refused(bank.post("/v1/claims", asked())) == (422, "guardian_needed")
+    foreign = {"acting": {"ground": "guardian", "mandate_id": mandated(service, 78).mandate_id}}
+    assert refused(bank.post("/v1/claims", asked() | foreign)) == (422, "mandate_unknown")
+    waiting = ok(bank.post("/v1/claims", asked() | acting), 201)
+    path, chip = (
+        f"/v1/claims/{waiting['claim_id']}/evidence",
+        {"chip": service.evidence(serial, bytes.fromhex(waiting["challenge"]))},
+    )
+    done = ok(bank.post(path, chip))
+    assert (done["level"], done["holder_proof"]) == (1, "chip")
+    assert ok(bank.post(path, chip))["link_id"] == done["link_id"], "asked again after a lost answer"
+    assert judged(service, show(bank, done["link_id"])).reason == "ok"
+    assert service.issuer.links.get(bank.app_id, done["link_id"]).mandate_id == given["mandate_id"]
+
+    late = ok(bank.post("/v1/claims", asked() | acting), 201)
+    ended = client.post(f"/v1/mandates/{given['mandate_id']}/revoke", json={}, headers=operator)
+    assert ended.status_code == 200, ended.text
+    chip = {"chip": service.evidence(serial, bytes.fromhex(late["challenge"]))}
+    assert refused(bank.post(f"/v1/claims/{late['claim_id']}/evidence", chip)) == (422, "mandate_ended")
+    assert refused(bank.post("/v1/claims", asked() | acting)) == (422, "mandate_ended")
+
+
 def test_relatives_codes_are_shown_while_consent_holds_and_both_have_the_record(
-    service: Service, bank: AdmittedChannel
+    service: Service, bank: AdmittedChannel, town: AdmittedChannel
 ) -> None:
     issuer, now = service.issuer, service.clock()
     link_id = claimed(service, bank, 14)
@@ -358,9 +414,14 @@ def test_relatives_codes_are_shown_while_consent_holds_and_both_have_the_record(
     consent = Consent("family-2026-1", IN_PERSON, Secret(PASSWORD))
     held = issuer.holders.family.link(viewer, relative, Relation.PARENT, consent, app_of(bank), now)
     (only,) = ok(bank.get(path))["data"]
-    assert (only["relative_id"], only["relation"], only["by_guardian"]) == (held.link_id, "parent", False)
+    assert (only["relation"], only["by_guardian"]) == ("parent", False)
     assert person(service, 15).name not in str(only)
-    code = ok(bank.post(f"{path}/{held.link_id}/codes", {}), 201)["code"]
+    relative_id = only["relative_id"]
+    (elsewhere,) = ok(town.get(f"/v1/links/{claimed(service, town, 14)}/relatives"))["data"]
+    assert len({relative_id, elsewhere["relative_id"], held.link_id}) == 3, "two apps cannot compare"
+    for foreign in (held.link_id, elsewhere["relative_id"]):
+        assert refused(bank.post(f"{path}/{foreign}/codes", {})) == (404, "relative_unknown")
+    code = ok(bank.post(f"{path}/{relative_id}/codes", {}), 201)["code"]
     verdict = judged(service, code)
     assert (verdict.reason, verdict.holder_proof) == ("ok", None)
     for who in (viewer, relative):
@@ -370,10 +431,10 @@ def test_relatives_codes_are_shown_while_consent_holds_and_both_have_the_record(
     assert refused(bank.post(f"{path}/{'0' * 32}/codes", {})) == (404, "relative_unknown")
     issuer.lifecycle.change(person(service, 15).card_ref, CardChange.REPORT_LOSS, service.clock())
     assert ok(bank.get(path))["data"] == []
-    assert refused(bank.post(f"{path}/{held.link_id}/codes", {})) == (422, "ecard_not_usable")
+    assert refused(bank.post(f"{path}/{relative_id}/codes", {})) == (422, "ecard_not_usable")
     issuer.lifecycle.change(person(service, 15).card_ref, CardChange.RELEASE, service.clock())
     issuer.holders.family.end(relative, held.link_id, service.clock())
-    assert refused(bank.post(f"{path}/{held.link_id}/codes", {})) == (404, "relative_unknown")
+    assert refused(bank.post(f"{path}/{relative_id}/codes", {})) == (404, "relative_unknown")
     own = judged(service, show(bank, link_id))
     assert own.reason == "ok", "a relative's key is no key of one's own"
 

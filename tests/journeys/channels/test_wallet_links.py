@@ -15,6 +15,7 @@ from tests.issuer.channel_kit import AdmittedChannel, admit
 from tests.issuer.links_kit import claimed
 from tests.issuer.service import ORIGIN, Service, open_service
 from tests.issuer.wallet_kit import Key, Wallet
+from tests.journeys.channels.test_wallet_page import REDIRECT, code_of, redeemed
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,23 @@ def test_a_link_s_ecard_is_offered_and_ends_with_the_link(
     assert wallet.post("notification", told).status_code == 204
     rows = [row for row in service.issuer.register.credentials_of(card_ref) if row.index in places]
     assert {row.state.value for row in rows} == {"ended"}
+
+
+def test_a_link_s_offer_is_taken_up_on_the_page_too(service: Service, http: TestClient, bank: AdmittedChannel) -> None:
+    """The authorization code flow, which a wallet may begin by the same offer."""
+    service.issuer.wallets.clients.add("wallet-1", "Wallet One", [REDIRECT], "anna", service.clock())
+    link_id = claimed(service, bank, 7)
+    offer = bank.post(f"/v1/links/{link_id}/offers", {}).json()
+    wallet = Wallet(http, service.clock, Key(), "wallet-1")
+    taken = redeemed(wallet, code_of(wallet, offer, http))
+    assert taken.status_code == 200, taken.text
+    issued = wallet.request(Key())
+    assert issued.status_code == 200, issued.text
+    link = service.issuer.links.get(bank.app_id, link_id)
+    (one,) = issued.json()["credentials"]
+    place = sd_jwt.parse(one["credential"]).payload["status"]["status_list"]["idx"]  # type: ignore[index]
+    rows = service.issuer.register.credentials_of(service.issuer.register.card_of_ecard(link.ecard_id) or "")
+    assert [row.ecard_id for row in rows if row.index == place] == [link.ecard_id]
 
 
 def test_of_another_s_link_and_of_one_that_was_released_nothing_is_offered(

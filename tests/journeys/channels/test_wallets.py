@@ -503,7 +503,9 @@ def test_credentials_that_a_wallet_deleted_end_and_the_ecard_stays(
 ) -> None:
     enrolment_id = proven(service)
     wallet.take(offered(http, desk, enrolment_id))
-    kept, gone = wallet.request(Key()), wallet.request(Key(), Key())
+    keys, nonce = (Key(), Key()), wallet.nonce()
+    kept, gone = wallet.request(Key()), wallet.request(*keys, nonce=nonce)
+    assert wallet.request(*keys, nonce=nonce).json() == gone.json(), "asked again after a lost answer"
     told = {"notification_id": gone.json()["notification_id"], "event": "credential_deleted"}
     for _ in range(2):
         assert wallet.post("notification", told | {"event_description": "removed"}).status_code == 204
@@ -512,6 +514,7 @@ def test_credentials_that_a_wallet_deleted_end_and_the_ecard_stays(
     assert sorted(row.state.value for row in register.credentials_of(card_ref)) == ["ended", "ended", "live"]
     assert register.find_binding(card_ref) is not None
     assert len(claims(kept)) == 1
+    refused(wallet.request(*keys, nonce=nonce), "credential_request_denied")
     refused(wallet.post("notification", told | {"event": "credential_lost"}), "invalid_notification_request")
     refused(wallet.post("notification", told | {"notification_id": "0" * 32}), "invalid_notification_id")
     refused(wallet.post("notification", told | {"more": 1}), "invalid_notification_request")

@@ -1,24 +1,34 @@
-"""The counter service over HTTP: one verb, and two questions about health."""
+"""The counter service over HTTP: verifications, the counters of merchants, and two questions about health."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from ecard_card.card import ChipAssurance
-from ecard_verifier.callers import Caller, Role
+from ecard_verifier.counters.assembly import Counters
+from ecard_verifier.openid4vp.presentations import Presentations
 from ecard_verifier.service import VerificationService
-from ecard_verifier.web.auth import Authenticate, require_role
-from ecard_verifier.web.base import Lifespan, needs, new_api, problems
+from ecard_verifier.web.auth import Authenticate
+from ecard_verifier.web.base import Lifespan, adopt, new_api
+from ecard_verifier.web.counter_auth import AddressOf, WithGroups, peer_address
+from ecard_verifier.web.counter_groups import groups_router
+from ecard_verifier.web.counter_offline import counter_offline_router
+from ecard_verifier.web.counter_page import COUNTER_LARGER, counter_page_router
+from ecard_verifier.web.counter_people import alarms_router, staff_router
+from ecard_verifier.web.counter_places import branches_router, counters_router
+from ecard_verifier.web.counter_screen import counter_screen_router
 from ecard_verifier.web.docs import front_page
-from ecard_verifier.web.models import Live, Ready, Verification, VerificationRequest, to_json
+from ecard_verifier.web.models import Live, Ready
+from ecard_verifier.web.presentations import PRESENTATION_FORMS, presentations_router
+from ecard_verifier.web.verifications import verifications_router
 
 _ABOUT = (
     "Validates e-card codes and tokens. The answer is a verdict with one of four outcomes: valid, check (a person"
     " must compare something), invalid, undecided. Codes travel in bodies only."
 )
+_PAGE = ("counter", "the page on which a counter scans")
 _LINKS = (
     ("docs", "the API, route by route"),
     ("openapi.json", "the same for machines"),
@@ -26,42 +36,51 @@ _LINKS = (
 )
 
 
+def service_routers(
+    service: VerificationService,
+    authenticate: Authenticate,
+    counters: Counters | None,
+    address_of: AddressOf,
+    presentations: Presentations | None,
+) -> Sequence[APIRouter]:
+    """What a verifier answers, for an application of its own or for its issuer's. The tokens of groups are known
+    besides those that `authenticate` knows."""
+    if counters is None:
+        return [verifications_router(service, authenticate, None), presentations_router(presentations, authenticate)]
+    known = WithGroups(counters, authenticate)
+    return [
+        verifications_router(service, known, counters),
+        presentations_router(presentations, known, counters),
+        counter_screen_router(frame_origins=lambda: counters.origins),
+        counter_page_router(counters, address_of),
+        *([] if counters.bundles is None else [counter_offline_router(counters, counters.bundles)]),
+        groups_router(counters, known),
+        branches_router(counters, known),
+        counters_router(counters, known),
+        staff_router(counters, known),
+        alarms_router(counters, known),
+    ]
+
+
 def create_app(
     service: VerificationService,
     authenticate: Authenticate,
     *,
+    counters: Counters | None = None,
+    address_of: AddressOf = peer_address,
     readiness: Callable[[], Ready] | None = None,
     lifespan: Lifespan | None = None,
+    presentations: Presentations | None = None,
 ) -> FastAPI:
     """The application. `authenticate` turns a bearer token into a caller or None; callers need the role `counter`.
 
-    `readiness` answers `/health/ready`; without it the service is always ready (an offline bundle).
+    With `counters` it serves merchants at their counters too; `address_of` says whose guesses are counted together.
+    Without `presentations` nothing is asked of wallets. `readiness` answers `/health/ready`; without it the service is
+    always ready (an offline bundle).
     """
-    app = new_api("e-card verifier", _ABOUT, lifespan=lifespan)
-    counter_role = require_role(authenticate, Role.COUNTER)
-
-    @app.post(
-        "/v1/verifications",
-        operation_id="create_verification",
-        summary="Verify a code",
-        response_model=Verification,
-        responses=problems(400, 401, 403, 413, 415, 422),
-        tags=["verification"],
-        openapi_extra=needs(Role.COUNTER),
-    )
-    def create_verification(
-        request: VerificationRequest,
-        caller: Caller = Depends(counter_role),  # noqa: B008 - how FastAPI is told
-    ) -> JSONResponse:
-        """Every text gets a verdict, also one that is no code at all. A valid code is used up by this."""
-        wanted = request.minimum_assurance
-        result = service.verify(
-            request.code,
-            counter=request.counter or caller.name,
-            audience=request.audience,
-            minimum_assurance=ChipAssurance.from_label(wanted) if wanted else None,
-        )
-        return JSONResponse(to_json(result))
+    app = new_api("e-card verifier", _ABOUT, larger=COUNTER_LARGER, forms=PRESENTATION_FORMS, lifespan=lifespan)
+    for router in service_routers(service, authenticate, counters, address_of, presentations):
+        adopt(app, router)
 
     @app.get("/health/live", operation_id="health_live", summary="Is it running", response_model=Live, tags=["health"])
     async def health_live() -> Live:
@@ -83,6 +102,6 @@ def create_app(
 
     @app.get("/", include_in_schema=False)
     def front() -> HTMLResponse:
-        return front_page(app.title, "This is an e-card verifier.", _LINKS)
+        return front_page(app.title, "This is an e-card verifier.", _LINKS if counters is None else (_PAGE, *_LINKS))
 
     return app

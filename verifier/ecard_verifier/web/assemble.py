@@ -14,19 +14,26 @@ from fastapi import FastAPI
 
 from ecard_card.errors import InvalidInput
 from ecard_keys.trust.root import read_root
-from ecard_verifier.bundle import Bundle, open_bundle
+from ecard_verifier.bundle_file import BundleFile
 from ecard_verifier.config import FetchStatuses, FollowedIssuer, VerifierSettings
+from ecard_verifier.counter_bundles import CounterBundles
+from ecard_verifier.counters.assembly import Counters, open_counters
+from ecard_verifier.counters.holder_facts import HttpFacts
 from ecard_verifier.follower import Follower
 from ecard_verifier.http_feed import HttpFeed
+from ecard_verifier.http_published import PublishedStatus
 from ecard_verifier.http_statuses import HttpStatuses
 from ecard_verifier.mirror import Mirror
 from ecard_verifier.mirrors import Mirrors
 from ecard_verifier.numbers import HttpNumbers
+from ecard_verifier.openid4vp.assembly import open_presentations, other_issuers, request_keys
+from ecard_verifier.openid4vp.presentations import Presentations
 from ecard_verifier.policy import ONLINE_POLICY, Policy
+from ecard_verifier.purposes.purposes import Purposes, load_purposes
 from ecard_verifier.replay import ReplayGuard
 from ecard_verifier.service import VerificationService, utc_now
 from ecard_verifier.statuses import Dated
-from ecard_verifier.trust_source import FixedTrust, HttpTrustList, TrustProvider, TrustSource
+from ecard_verifier.trust_source import HttpTrustList, TrustProvider, TrustSource
 from ecard_verifier.web.app import create_app
 from ecard_verifier.web.auth import Authenticate, HashedTokens
 from ecard_verifier.web.base import Lifespan
@@ -46,8 +53,12 @@ class Verifier:
     service: VerificationService
     trust: TrustProvider
     replay: ReplayGuard
+    counters: Counters
+    readiness: Callable[[], Ready]
     followers: tuple[Follower, ...] = ()
     mirrors: tuple[Mirror, ...] = ()
+    bundle: BundleFile | None = None
+    presentations: Presentations | None = None
 
     @property
     def follower(self) -> Follower | None:
@@ -63,6 +74,10 @@ class Verifier:
         """Begin to follow the feeds. The app's own lifespan does this; call it only without a web server."""
         for follower in self.followers:
             follower.start()
+        if self.bundle is not None:
+            self.bundle.start()
+        if self.counters is not None:
+            self.counters.start()
 
     def stop(self) -> None:
         """End the threads and give the files back."""
@@ -70,7 +85,12 @@ class Verifier:
             follower.stop()
         for mirror in self.mirrors:
             mirror.close()
+        if self.presentations is not None:
+            self.presentations.close()
         self.replay.close()
+        if self.bundle is not None:
+            self.bundle.stop()
+        self.counters.close()
 
 
 def assemble(
@@ -87,12 +107,15 @@ def assemble(
     what opening a bundle raises.
     """
     known = authenticate if authenticate is not None else HashedTokens.read(settings.tokens)
+    wallets = _Wallets(settings, clock)
     root = read_root(_bytes(settings.trust_root)) if settings.trust_root is not None else None
     if settings.bundle is not None:
-        bundle = open_bundle(_bytes(settings.bundle), clock(), root)
-        return _offline(settings, bundle, known, _replay_guard(settings, claim), clock)
+        bundle = BundleFile(settings.bundle, root, clock)
+        purposes = load_purposes(settings.purposes)
+        return _offline(settings, bundle, known, _replay_guard(settings, claim), wallets, purposes)
     if root is None:
         raise InvalidInput("setting_missing", "a verifier needs a trust root or a bundle")
+    purposes = load_purposes(settings.purposes)
     replay = _replay_guard(settings, claim)
     followed = settings.followed
     hosts = [HttpTrustList(issuer.url + TRUST_PATH) for issuer in followed]
@@ -112,11 +135,33 @@ def assemble(
     service = VerificationService(
         trust, all_mirrors, all_mirrors, replay, policy, clock, audience=settings.audience, numbers=numbers
     )
+    facts = HttpFacts({issuer.issuer: (issuer.url, issuer.feed_token) for issuer in followed})
+    published = {issuer.issuer: PublishedStatus(issuer.url) for issuer in followed}
+    bundles = CounterBundles(published, lambda: trust.root, lambda: _version_of(trust), clock)
+    counters = open_counters(settings.data, service, facts, purposes, bundles, settings.counter_origins)
     made: list[Verifier] = []
     readiness = readiness_of(trust, all_mirrors, policy, clock)
-    app = create_app(service, known, readiness=readiness, lifespan=_lifespan(made))
-    made.append(Verifier(app, service, trust, replay, followers, mirrors))
+    asking = wallets.open(service, trust)
+    app = create_app(
+        service, known, counters=counters, readiness=readiness, lifespan=_lifespan(made), presentations=asking
+    )
+    made.append(Verifier(app, service, trust, replay, counters, readiness, followers, mirrors, presentations=asking))
     return made[0]
+
+
+class _Wallets:
+    """What is asked of wallets needs: read at once, so that a bad file is said before anything is made."""
+
+    def __init__(self, settings: VerifierSettings, clock: Callable[[], datetime]) -> None:
+        self.clock = clock
+        self._settings = settings
+        self._keys = request_keys(settings)
+        self._others = other_issuers(settings.trusted_issuers, settings.fetch_statuses)
+
+    def open(self, service: VerificationService, trust: TrustProvider) -> Presentations | None:
+        """None where this verifier has no key or no address for it."""
+        base, data = self._settings.public_url, self._settings.data
+        return open_presentations(service, trust, self._keys, self._others, self.clock, base=base, data=data)
 
 
 def _mirror_file(settings: VerifierSettings, place: int, issuer: FollowedIssuer) -> Path:
@@ -135,25 +180,37 @@ def _replay_guard(settings: VerifierSettings, claim: Callable[[], None]) -> Repl
 
 def _offline(
     settings: VerifierSettings,
-    bundle: Bundle,
+    bundle: BundleFile,
     known: Authenticate,
     replay: ReplayGuard,
-    clock: Callable[[], datetime],
+    wallets: _Wallets,
+    purposes: Purposes,
 ) -> Verifier:
-    if not bundle.root_pinned:
+    if bundle.root is None:
         LOGGER.warning("the trust root came from the bundle itself; pin one with ECARD_VERIFIER_TRUST_ROOT")
     policy = replace(Policy(), minimum_assurance=settings.minimum_assurance)
-    trust = FixedTrust(bundle.trust)
-    service = VerificationService(trust, bundle.statuses, None, replay, policy, clock, audience=settings.audience)
+    clock = wallets.clock
+    service = VerificationService(bundle, bundle, None, replay, policy, clock, audience=settings.audience)
 
     def readiness() -> Ready:
         current = clock().timestamp() < bundle.until
-        return Ready(ready=current, trust=current, statuses=current)
+        return Ready(ready=current, trust=current, statuses=current, bundle_error=bundle.last_error)
 
+    bundles = CounterBundles({"": bundle}, lambda: bundle.root, lambda: _version_of(bundle), clock)
+    bundle.when_renewed(bundles.renew)
+    counters = open_counters(settings.data, service, None, purposes, bundles, settings.counter_origins)
     made: list[Verifier] = []
-    app = create_app(service, known, readiness=readiness, lifespan=_lifespan(made))
-    made.append(Verifier(app, service, trust, replay))
+    asking = wallets.open(service, bundle)
+    app = create_app(
+        service, known, counters=counters, readiness=readiness, lifespan=_lifespan(made), presentations=asking
+    )
+    made.append(Verifier(app, service, bundle, replay, counters, readiness, bundle=bundle, presentations=asking))
     return made[0]
+
+
+def _version_of(trust: TrustProvider) -> int:
+    held = trust.current()
+    return 0 if held is None else held.version
 
 
 def readiness_of(
@@ -174,6 +231,7 @@ def readiness_of(
             statuses=recent,
             trust_error=state.last_error if state else None,
             trust_age=state.age if state else None,
+            status_age=None if as_of is None else max(0, int(now - as_of)),
         )
 
     return readiness

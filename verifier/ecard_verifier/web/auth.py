@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
 from ecard_card import jose
 from ecard_card.errors import InvalidInput, NotAllowed, NotAuthenticated, NotFound, Unavailable
@@ -27,14 +28,20 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 Authenticate = Callable[[str], Caller | None]
 
 
-def require_role(authenticate: Authenticate, *roles: Role) -> Callable[..., Caller]:
+def require_role(authenticate: Authenticate, *roles: Role) -> Callable[..., Awaitable[Caller]]:
     """A FastAPI dependency: the caller, if it has one of `roles` or is an operator.
 
-    Raises `NotAuthenticated` `not_authenticated`, `NotAllowed` `not_allowed`.
+    `authenticate` is asked in a worker thread, unless it has a method `at_once` that says of the token that nothing
+    has to be waited for: a thread costs more than the question. Raises `NotAuthenticated` `not_authenticated`,
+    `NotAllowed` `not_allowed`.
     """
+    at_once: Callable[[str], bool] = getattr(authenticate, "at_once", lambda _token: False)
 
-    def caller(given: Credentials) -> Caller:
+    async def caller(given: Credentials) -> Caller:
         token = given.credentials if given is not None else ""
+        return known_as(token) if at_once(token) else await run_in_threadpool(known_as, token)
+
+    def known_as(token: str) -> Caller:
         known = authenticate(token) if 0 < len(token) <= _MAX_TOKEN else None
         if known is None:
             raise NotAuthenticated("not_authenticated", "a valid bearer token is needed")
@@ -53,6 +60,10 @@ class HashedTokens:
 
     def __call__(self, token: str) -> Caller | None:
         return self._callers.get(token_hash(token))
+
+    def at_once(self, _token: str) -> bool:
+        """Always: see `require_role`."""
+        return True
 
     def known(self) -> dict[str, Caller]:
         """Every caller by the SHA-256 of the token."""
@@ -95,6 +106,10 @@ class CallerFile:
         except (OSError, InvalidInput):
             raise Unavailable("bad_tokens", "the file of caller tokens cannot be read") from None
         return self._seen[1](token)
+
+    def at_once(self, _token: str) -> bool:
+        """Always: one question to the file system. See `require_role`."""
+        return True
 
     def check(self) -> None:
         """Raises `InvalidInput` `bad_tokens` unless the file can be read now."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr
 
+from ecard_verifier.counters.record import Record
 from ecard_verifier.service import Result
 from ecard_verifier.verdict import rfc3339
 
@@ -35,6 +36,16 @@ class VerificationRequest(BaseModel):
     counter: Shown | None = Field(None, description="Where it was shown; by default the caller.", max_length=200)
     audience: Shown | None = Field(None, description="What this verifier is called in codes.", max_length=200)
     minimum_assurance: Assurance | None = Field(None, description="How well the chip must have been proven.")
+    challenge: StrictStr | None = Field(
+        None,
+        max_length=1024,
+        description="The challenge that was shown (`ECQ:…`): only a code that answers it will do.",
+    )
+    purpose: StrictStr | None = Field(
+        None,
+        max_length=32,
+        description="What it is shown for, by a system of a group of merchants: then `facts` has what that permits.",
+    )
 
 
 class CheckStep(BaseModel):
@@ -69,7 +80,12 @@ class Verification(BaseModel):
     test_card: bool = Field(description="Nothing about this card is real.")
     issuer: str | None
     claims: dict[str, object] = Field(description="What the holder disclosed; empty unless valid or check.")
-    first_seen: Seen | None = Field(description="Set when the reason is `replayed`.")
+    first_seen: Seen | None = Field(description="Set when the reason is `replayed` or `shown_again`.")
+    purpose: str | None = Field(None, description="As asked for.")
+    facts: dict[str, str] = Field(
+        default_factory=dict, description="With a purpose: what it permits this group to see; then `claims` is empty."
+    )
+    facts_missing: str | None = Field(None, description="The code of why there are no facts.")
 
 
 class Ready(BaseModel):
@@ -82,6 +98,12 @@ class Ready(BaseModel):
         default=None, description="Why the last attempt to renew the trust list failed: a code."
     )
     trust_age: int | None = Field(default=None, description="Seconds since a host last confirmed the trust list.")
+    status_age: int | None = Field(
+        default=None, description="Seconds since the time as of which the statuses of every issuer are known."
+    )
+    bundle_error: str | None = Field(
+        default=None, description="Why the bundle now in its file is not the one in use: a code."
+    )
 
 
 class Live(BaseModel):
@@ -90,12 +112,25 @@ class Live(BaseModel):
     live: Literal[True] = True
 
 
-def to_json(result: Result) -> dict[str, object]:
-    """The members of a `Verification`."""
+def to_json(result: Result, record: Record | None = None) -> dict[str, object]:
+    """The members of a `Verification`. `record` is what became of it where a purpose was named."""
     seen = result.first_seen
-    return {
+    answer: dict[str, object] = {
         "verification_id": result.verification_id,
         "recorded_at": rfc3339(result.recorded_at),
         **result.verdict.to_json(),
         "first_seen": {"at": rfc3339(seen.at), "where": seen.where} if seen else None,
+        "purpose": None,
+        "facts": {},
+        "facts_missing": None,
     }
+    if record is not None:
+        answer |= {
+            "outcome": record.outcome.value,
+            "reason": record.reason,
+            "claims": {},
+            "purpose": record.purpose,
+            "facts": dict(record.sighted.system),
+            "facts_missing": record.sighted.missing,
+        }
+    return answer

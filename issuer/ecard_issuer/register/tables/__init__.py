@@ -84,6 +84,7 @@ from ecard_issuer.register.tables.relying import (
 )
 from ecard_issuer.register.tables.secrets import secret, secret_event, wrong_guess
 from ecard_issuer.register.tables.service_points import service_point, service_point_set
+from ecard_issuer.register.tables.settlements import payment_request
 from ecard_issuer.register.tables.statuses import status_entry, status_list
 from ecard_issuer.register.tables.testmode import issuer_mode
 from ecard_issuer.register.tables.tickets import show_session
@@ -171,6 +172,7 @@ __all__ = [
     "partner_reference",
     "partner_stream",
     "partner_subject",
+    "payment_request",
     "plan",
     "policy_review",
     "reconciliation",

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
 from fastapi import Depends, FastAPI, Header, Request
@@ -30,20 +30,22 @@ from ecard_verifier.callers import Caller
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
 MOST_CHARACTERS: Final = 255
-#: For `problems(codes=…)` of such a route: 400, 409, 422.
-CODES: Final = {
-    400: "idempotency_key_missing bad_idempotency_key",
-    409: "idempotency_in_flight",
-    422: "idempotency_key_reused",
-}
+#: For `problems(codes=…)` of such a route, with a key that may be left out, and with one that may not.
+OPTIONAL_CODES: Final = {400: "bad_idempotency_key", 409: "idempotency_in_flight", 422: "idempotency_key_reused"}
+CODES: Final = {**OPTIONAL_CODES, 400: f"idempotency_key_missing {OPTIONAL_CODES[400]}"}
 #: A structured-field string as the draft has it, or the bare key that everybody sends. No space, comma, backslash.
 _KEY: Final = re.compile(r'("?)([!#-+\--\[\]-~]{1,255})\1')
-_ABOUT: Final = (
+ABOUT: Final = (
     "Chosen by the caller, 1 to 255 visible characters, new for each act (a UUID). The same request under the same key"
     " is done once: for 24 hours the answer is the one of the first time, with `Idempotency-Replayed: true`."
 )
+EXAMPLE: Final = "8e03978e-40d5-43dd-bc93-6894a57f9324"
 
-_EXAMPLE: Final = "8e03978e-40d5-43dd-bc93-6894a57f9324"
+
+def with_once(codes: Mapping[int, str], *, required: bool = True) -> dict[int, str]:
+    """For `problems(codes=…)`: the codes of a route and those of its idempotency key."""
+    own = CODES if required else OPTIONAL_CODES
+    return {status: f"{codes.get(status, '')} {own.get(status, '')}".strip() for status in {*codes, *own}}
 
 
 class HasCaller(Protocol):
@@ -51,6 +53,10 @@ class HasCaller(Protocol):
 
     @property
     def caller(self) -> Caller: ...
+
+
+#: A dependency that says who is calling.
+Authenticated = Callable[..., Caller | HasCaller | Awaitable[Caller]]
 
 
 class Replayed(Exception):
@@ -62,7 +68,7 @@ class Replayed(Exception):
 
 
 def idempotent(
-    issuer: Issuer, authenticated: Callable[..., Caller | HasCaller], *, required: bool = True
+    issuer: Issuer, authenticated: Authenticated, *, required: bool = True
 ) -> Callable[..., Awaitable[None]]:
     """A dependency under which a route does each request once.
 
@@ -71,28 +77,35 @@ def idempotent(
     Raises `InvalidInput` `idempotency_key_missing` (where `required`), `bad_idempotency_key`; `Conflict`
     `idempotency_in_flight`; `RuleViolation` `idempotency_key_reused`; and `Replayed`, which becomes the answer.
     """
-    requests = issuer.conventions.idempotency
 
     async def once(
         request: Request,
         known: Caller | HasCaller = Depends(authenticated),  # noqa: B008 - how FastAPI is told
         key: str | None = Header(
-            None, alias=HEADER, description=_ABOUT, json_schema_extra={"x-required": required, "examples": [_EXAMPLE]}
+            None, alias=HEADER, description=ABOUT, json_schema_extra={"x-required": required, "examples": [EXAMPLE]}
         ),
     ) -> None:
-        chosen = _chosen(request.headers.getlist(HEADER), required=required)
-        if chosen is None:
-            return
-        caller = known if isinstance(known, Caller) else known.caller
-        route = f"{request.method} {_template(request)}"
-        asked = await _asked(request)
-        name = f"{caller.role} {caller.name}"
-        begun = await run_in_threadpool(requests.begin, name, route, chosen, asked, issuer.clock())
-        if isinstance(begun, KeptAnswer):
-            raise Replayed(begun)
-        notes_of(request).run = begun
+        chosen = chosen_key(request, required=required)
+        if chosen is not None:
+            await begin(issuer, request, known if isinstance(known, Caller) else known.caller, chosen)
 
     return once
+
+
+async def begin(issuer: Issuer, request: Request, caller: Caller, key: str) -> None:
+    """Let this request run under `key`; its answer ends the run. Does nothing where it runs already.
+
+    Raises as a dependency of `idempotent` does, but for what is wrong with the key itself.
+    """
+    notes = notes_of(request)
+    if notes.run is not None:
+        return
+    route, name = f"{request.method} {_template(request)}", _name(caller)
+    asked, requests = await _asked(request), issuer.conventions.idempotency
+    begun = await run_in_threadpool(requests.begin, name, route, key, asked, issuer.clock())
+    if isinstance(begun, KeptAnswer):
+        raise Replayed(begun)
+    notes.run = begun
 
 
 def install_idempotency(app: FastAPI) -> None:
@@ -107,7 +120,9 @@ def install_idempotency(app: FastAPI) -> None:
     app.add_exception_handler(Replayed, replay)
 
 
-def _chosen(given: list[str], *, required: bool) -> str | None:
+def chosen_key(request: Request, *, required: bool) -> str | None:
+    """The key that the request names. Raises `InvalidInput` `idempotency_key_missing`, `bad_idempotency_key`."""
+    given = request.headers.getlist(HEADER)
     if not given:
         if required:
             raise InvalidInput("idempotency_key_missing", f"want the header {HEADER}")
@@ -124,6 +139,11 @@ async def _asked(request: Request) -> bytes:
     # As the bytes came: a query need not be text, and `request.url` is put together with the header Host.
     path, query = str(request.scope["path"]).encode("utf-8", "surrogateescape"), bytes(request.scope["query_string"])
     return digest + path + b"?" + query
+
+
+def _name(caller: Caller) -> str:
+    """Of one caller alone: two groups of merchants may call a system by one name. No name has a slash."""
+    return f"{caller.role} {caller.name if caller.group is None else f'{caller.group}/{caller.name}'}"
 
 
 def _template(request: Request) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ecard_issuer.web.conventions.idempotency import HEADER, REPLAYED
+from ecard_issuer.web.conventions.rates import COUNTED
 from ecard_verifier.web.base import say_problem
 
 #: Beside the token, which names the scopes: how it is shown to be the caller's own.
@@ -37,7 +38,7 @@ def describe(document: dict[str, Any]) -> None:
                 operation["security"] = [
                     {**needed, how: []} for needed in operation["security"] for how in _BOUND if how not in needed
                 ]
-            if "x-ecard-scope" in operation or not operation.get("security"):
+            if "x-ecard-scope" in operation or COUNTED in operation or not operation.get("security"):
                 say_problem(responses, 429)
                 responses["429"].setdefault("headers", {}).update(_WAIT)
             if any(parameter["name"] == HEADER for parameter in operation.get("parameters", ())):

@@ -23,7 +23,7 @@ from fastapi.responses import JSONResponse
 from ecard_card import jose
 from ecard_card.errors import InvalidInput
 from ecard_issuer.issuer import Issuer
-from ecard_issuer.web.conventions.idempotency import HasCaller
+from ecard_issuer.web.conventions.idempotency import Authenticated, HasCaller
 from ecard_verifier.callers import Caller
 
 MOST: Final = 200
@@ -64,7 +64,7 @@ class Page:
         return JSONResponse(body, headers={"Link": f'<{self.url}?{query}>; rel="next"'})
 
 
-def paged(issuer: Issuer, authenticated: Callable[..., Caller | HasCaller] | None = None) -> Callable[..., Page]:
+def paged(issuer: Issuer, authenticated: Authenticated | None = None) -> Callable[..., Page]:
     """A dependency: the page that is asked for. Without `authenticated` the list is public.
 
     Raises `InvalidInput` `bad_cursor`.

@@ -13,14 +13,20 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.routing import APIRoute
 
+from ecard_issuer.config import IssuerSettings
 from ecard_issuer.issuer import Issuer
 from ecard_issuer.rates import WINDOW, Spent
 from ecard_issuer.web.conventions.notes import notes_of
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_CLOSED: Final = ("x-ecard-role", "x-ecard-scope")
+#: Of a route, in its description: who is counted there by the route itself.
+COUNTED: Final = "x-ecard-counted"
+#: Calls a minute of one page's session: ten times what a page makes that shows codes and waits for news.
+SESSION_QUOTA: Final = 120
+#: Of a route, in its description: who may call it, where not anybody. A counter's page is known by its cookie.
+_CLOSED: Final = ("x-ecard-role", "x-ecard-scope", "x-ecard-counter", COUNTED)
 #: Asked by load balancers as often as they like.
-_UNCOUNTED: Final = frozenset({"/health/live", "/health/ready"})
+UNCOUNTED: Final = frozenset({"/health/live", "/health/ready"})
 
 
 def count_channel(issuer: Issuer, request: Request, app_id: str, quota: int) -> None:
@@ -31,8 +37,28 @@ def count_channel(issuer: Issuer, request: Request, app_id: str, quota: int) -> 
     _tell(request, "channel", issuer.conventions.channel_calls.take(app_id, quota, issuer.clock()))
 
 
+def count_session(issuer: Issuer, request: Request, session_id: str) -> None:
+    """One call of a page that has shown its session's token. Raises `RateLimited` `rate_limited`."""
+    _tell(request, "session", issuer.conventions.session_calls.take(session_id, SESSION_QUOTA, issuer.clock()))
+
+
 def address_limit(issuer: Issuer) -> Callable[[Request], Awaitable[None]]:
-    """A dependency of every route: those that want no token are counted by address.
+    """A dependency of every route: those that want no token are counted by address, but for those that say `COUNTED`.
+
+    Raises `RateLimited` `rate_limited`.
+    """
+    count = address_counter(issuer)
+
+    async def limit(request: Request) -> None:
+        route = request.scope.get("route")
+        if isinstance(route, APIRoute) and is_open(route) and route.path not in UNCOUNTED:
+            count(request)
+
+    return limit
+
+
+def address_counter(issuer: Issuer) -> Callable[[Request], None]:
+    """One call of the address that a request comes from.
 
     An address of this very machine is a proxy's or a developer's and counts only through `X-Forwarded-For`, which is
     believed from the networks of the setting `trusted_proxies`. Raises `RateLimited` `rate_limited`.
@@ -40,20 +66,17 @@ def address_limit(issuer: Issuer) -> Callable[[Request], Awaitable[None]]:
     conventions, quota = issuer.conventions, issuer.conventions.address_quota
     proxies = tuple(ipaddress.ip_network(network) for network in issuer.settings.trusted_proxies)
 
-    async def limit(request: Request) -> None:
-        route = request.scope.get("route")
-        if quota == 0 or not isinstance(route, APIRoute) or not is_open(route) or route.path in _UNCOUNTED:
-            return
+    def count(request: Request) -> None:
         peer = request.client.host if request.client else ""
         address = address_of(peer, request.headers.getlist("x-forwarded-for"), proxies)
-        if address is not None:
+        if quota and address is not None:
             _tell(request, "address", conventions.address_calls.take(address, quota, issuer.clock()))
 
-    return limit
+    return count
 
 
 def is_open(route: APIRoute) -> bool:
-    """Whether the route wants no token."""
+    """Whether the route wants no token, and counts nobody itself."""
     extra: dict[str, Any] = route.openapi_extra or {}
     return not any(name in extra for name in _CLOSED)
 
@@ -74,6 +97,17 @@ def address_of(peer: str, forwarded: list[str], proxies: Collection[Network]) ->
     if address.is_loopback:
         return None
     return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def believed_address(settings: IssuerSettings) -> Callable[[Request], str]:
+    """Says whose guesses are counted together: as `address_of`, and all of this very machine as one."""
+    proxies = tuple(ipaddress.ip_network(network) for network in settings.trusted_proxies)
+
+    def address(request: Request) -> str:
+        peer = request.client.host if request.client else ""
+        return address_of(peer, request.headers.getlist("x-forwarded-for"), proxies) or peer
+
+    return address
 
 
 def _tell(request: Request, policy: str, spent: Spent) -> None:

@@ -37,6 +37,20 @@ export const toBase64Url = (bytes) => grouped(bytes, 6, BASE64URL);
 /** base32 without padding (RFC 4648 §6). */
 export const toBase32 = (bytes) => grouped(bytes, 5, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567');
 
+/** The bytes of a base32 text without padding; null for one that nobody writes so. Only characters of its alphabet. */
+export const fromBase32 = (text) => {
+  const out = [];
+  let held = 0;
+  let bits = 0;
+  for (const character of text) {
+    held = ((held << 5) | 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(character)) & 0xfff;
+    bits += 5;
+    if (bits >= 8) out.push((held >> (bits -= 8)) & 255);
+  }
+  const bytes = Uint8Array.from(out);
+  return toBase32(bytes) === text ? bytes : null;
+};
+
 /** The bytes of a base64url text without padding; throws on a foreign character. */
 export const fromBase64Url = (text) => {
   const out = [];

@@ -5,6 +5,8 @@
 //   request(method, path, body, token) → {status, date, body}; rejects when there is no network
 //   now() → milliseconds; wait(milliseconds); random(count) → bytes
 //   device(slot) → {jwk, sign}, made once per slot and kept; or null where no key can be kept
+//   sha256(bytes) → bytes; missing where device is always null
+import { digestOf, readChallenge } from './challenge.js';
 import { LIFE, deviceCodes, seconds, serverCodes } from './codes.js';
 import { deviceProof } from './proof.js';
 
@@ -17,7 +19,7 @@ export class Refused extends Error {
   }
 }
 
-const NOTHING = Object.freeze({ phase: 'empty', reason: '', code: null, number: '', offline: false, test: false, made: '' });
+const NOTHING = Object.freeze({ phase: 'empty', reason: '', code: null, number: '', offline: false, test: false, made: '', asked: null });
 const RENEW_BEFORE = 60; // seconds before a session ends in which a new ticket is asked for
 const CLOCK_NOISE = 1500; // milliseconds: `Date` tells whole seconds only
 const BACK_OFF = [500, 1000, 2000, 5000];
@@ -25,7 +27,8 @@ const BACK_OFF = [500, 1000, 2000, 5000];
 /**
  * `settings`: form (`offline`: EC1, or `online`: EC0), audience (the one counter that codes are for), deviceKey (false:
  * never make one). `view.phase` is empty, opening, live, dead (the code shown is over), ended (the card may not be shown
- * now; `reason` says why), over (a new ticket is needed) or refused (`reason` is the service's code).
+ * now; `reason` says why), over (a new ticket is needed) or refused (`reason` is the service's code). `view.asked` is the
+ * challenge that waits for the holder's word, or that the code on show answers.
  */
 export class Card {
   constructor(platform, settings = {}, onChange = () => {}, onEvent = () => {}) {
@@ -82,7 +85,8 @@ export class Card {
     const session = this._session;
     if (!session || this.view.phase === 'ended') return;
     const now = this.now();
-    const { code } = this.view;
+    const { code, asked } = this.view;
+    if (asked && now >= (asked.agreed ? code.diesAt : asked.expiresAt)) this.decline('challenge_expired');
     if (now >= (this.view.offline ? session.offlineEnds : session.ends)) return this._over();
     if (!this._asked && now >= session.ends - RENEW_BEFORE) {
       this._asked = true;
@@ -98,6 +102,37 @@ export class Card {
   /** Another code at once. */
   refresh() {
     return this._session && this.view.phase !== 'ended' ? this._make() : Promise.resolve();
+  }
+
+  /** A counter's challenge was scanned: it is shown to the holder, who says `agree` or `decline`. Throws what reading
+   * throws, and `Refused` `device_key_needed` where codes are not made here, `challenge_expired`, `not_live`. */
+  ask(text) {
+    const challenge = readChallenge(text);
+    if (!this._session || this.view.phase === 'ended') throw new Refused('not_live', 0);
+    if (!this._source.answer) throw new Refused('device_key_needed', 0);
+    if (this.now() >= challenge.expiresAt) throw new Refused('challenge_expired', 0);
+    this._show({ asked: { ...challenge, agreed: false } });
+    return challenge;
+  }
+
+  /** The holder agreed to what is asked: the code on show answers that, until it dies. */
+  async agree() {
+    const { asked } = this.view;
+    const session = this._session;
+    if (!session || !asked || asked.agreed) return;
+    if (this.now() >= asked.expiresAt) return this.decline('challenge_expired');
+    const code = await this._source.answer(this.now(), await digestOf(this._platform.sha256, asked));
+    if (!code || session !== this._session || this.view.asked !== asked || this.view.phase === 'ended') return;
+    this._show({ phase: 'live', code, number: '', asked: { ...asked, agreed: true } });
+    this._onEvent('agreed', {});
+  }
+
+  /** Nothing is answered any more; codes go on as before. */
+  decline(reason = 'declined') {
+    if (!this.view.asked) return;
+    this._show({ asked: null });
+    this._onEvent('declined', { reason });
+    return this.refresh();
   }
 
   /** Somebody took a picture of the screen: the code in it is not shown any longer. */
@@ -123,6 +158,7 @@ export class Card {
 
   async _makeOne() {
     const session = this._session;
+    if (this.view.asked && this.view.asked.agreed) return; // the answer stays until it dies
     let code = null;
     try {
       code = await this._source.next(this.now());
@@ -130,6 +166,7 @@ export class Card {
       this._failed(session, fault);
     }
     if (!code || this.now() >= code.diesAt || session !== this._session || this.view.phase === 'ended') return;
+    if (this.view.asked && this.view.asked.agreed) return;
     if (code.fault) this._failed(session, code.fault);
     const { code: shown, phase } = this.view;
     if (shown && shown.text === code.text && phase === 'live') return void this._show({ code: { ...shown, nextAt: code.nextAt } });
@@ -186,7 +223,7 @@ export class Card {
 
   _heard({ usable, reason }) {
     if (!usable && this.view.phase !== 'ended') {
-      this._show({ phase: 'ended', reason, code: null, number: '' });
+      this._show({ phase: 'ended', reason, code: null, number: '', asked: null });
       this._onEvent('lost', { reason });
     } else if (usable && this.view.phase === 'ended') {
       this._show({ phase: 'opening', reason: '' });
@@ -202,7 +239,7 @@ export class Card {
 
   _over(reason = '') {
     this._opening = this._session = this._source = null;
-    this._show({ phase: 'over', reason, code: null, number: '' });
+    this._show({ phase: 'over', reason, code: null, number: '', asked: null });
     this._onEvent('ticket', {});
   }
 

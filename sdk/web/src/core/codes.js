@@ -18,18 +18,26 @@ export const deviceCodes = (device, credential, settings, random) => {
   const whole = fromBase64Url(credential.credential);
   const id = fromHex(credential.credential_id);
   const expires = seconds(credential.expires_at);
+  const make = async (now, challenge) => {
+    const issuedAt = Math.floor(now);
+    if (issuedAt >= expires) return null;
+    const nonce = random(NONCE_SIZE);
+    const typed = await onlineCode(device.sign, id, issuedAt, nonce, challenge);
+    const text =
+      settings.form === 'online'
+        ? typed
+        : await offlineCode(device.sign, whole, issuedAt, nonce, settings.audience, challenge);
+    const diesAt = Math.min(issuedAt + LIFE, expires);
+    return { text, typed, issuedAt, diesAt, nextAt: issuedAt + PERIOD };
+  };
   return {
     made: 'device',
     /** A fresh code of time `now`, in seconds. */
-    async next(now) {
-      const issuedAt = Math.floor(now);
-      if (issuedAt >= expires) return null;
-      const nonce = random(NONCE_SIZE);
-      const typed = await onlineCode(device.sign, id, issuedAt, nonce);
-      const text =
-        settings.form === 'online' ? typed : await offlineCode(device.sign, whole, issuedAt, nonce, settings.audience);
-      const diesAt = Math.min(issuedAt + LIFE, expires);
-      return { text, typed, issuedAt, diesAt, nextAt: issuedAt + PERIOD };
+    next: (now) => make(now),
+    /** A code that answers the challenge of this digest; good until it dies, and for that alone. */
+    async answer(now, digest) {
+      const code = await make(now, digest);
+      return code && { ...code, nextAt: code.diesAt };
     },
   };
 };

@@ -24,11 +24,14 @@ const head = (major, value) => {
 
 const byteString = (bytes) => concat(head(2, bytes.length), bytes);
 
-/** An `EC1:` text: the issuer's CWT whole, for verifiers without a network. */
-export const offlineCode = async (sign, credential, issuedAt, nonce, audience) => {
+/** An `EC1:` text: the issuer's CWT whole, for verifiers without a network. With `challenge`, the digest of one, it answers
+ * that and has no audience. */
+export const offlineCode = async (sign, credential, issuedAt, nonce, audience, challenge) => {
   const guarded = concat(PROTECTED_START, credential);
-  const named = audience ? concat([3], head(3, audience.length), ascii(audience)) : [];
-  const claims = concat([audience ? 0xa3 : 0xa2], named, [6], head(0, issuedAt), [0x18, 39], byteString(nonce));
+  const named = audience && !challenge ? concat([3], head(3, audience.length), ascii(audience)) : [];
+  const answered = challenge ? concat([10], byteString(challenge)) : [];
+  const count = named.length || answered.length ? 0xa3 : 0xa2;
+  const claims = concat([count], named, [6], head(0, issuedAt), answered, [0x18, 39], byteString(nonce));
   const signature = await sign(
     concat([0x84, 0x6a], ascii('Signature1'), byteString(guarded), byteString(OFFLINE_AAD), byteString(claims)),
   );
@@ -36,9 +39,11 @@ export const offlineCode = async (sign, credential, issuedAt, nonce, audience) =
 };
 
 /** An `EC0:` text: the credential's 16-byte id, for verifiers that look it up. */
-export const onlineCode = async (sign, credentialId, issuedAt, nonce) => {
-  const members = concat([1], byteString(credentialId), head(0, issuedAt), byteString(nonce));
-  const signature = await sign(concat(ONLINE_CONTEXT, [0x84], members));
-  const frame = concat([0x85], members, byteString(signature));
+export const onlineCode = async (sign, credentialId, issuedAt, nonce, challenge) => {
+  const answered = challenge ? byteString(challenge) : [];
+  const version = challenge ? 2 : 1;
+  const members = concat([version], byteString(credentialId), head(0, issuedAt), byteString(nonce), answered);
+  const signature = await sign(concat(ONLINE_CONTEXT, [0x83 + version], members));
+  const frame = concat([0x84 + version], members, byteString(signature));
   return 'EC0:' + toBase32(concat(frame, crc16(frame)));
 };

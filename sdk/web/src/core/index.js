@@ -4,4 +4,5 @@ export * from './frame.js';
 export * from './code128.js';
 export * from './codes.js';
 export * from './proof.js';
+export * from './challenge.js';
 export * from './card.js';

@@ -8,13 +8,15 @@ from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from ecard_card.errors import RateLimited
 from ecard_issuer.rates import RateLimit
-from ecard_issuer.web.conventions.rates import address_of
+from ecard_issuer.web.conventions.rates import UNCOUNTED, address_of, is_open
+from ecard_issuer.web.embedded import embed
 from ecard_verifier.callers import Role
 from tests.issuer.service import START, Service
 from tests.issuer.web.conventions.conftest import QUOTA
@@ -54,6 +56,26 @@ def test_routes_that_want_no_token_are_counted_by_address(service: Service, app:
     assert TestClient(app, client=("192.0.2.8", 1)).get("/test/open").status_code == 200
     local = TestClient(app, client=("127.0.0.1", 1)).get("/test/open")
     assert (local.status_code, "ratelimit" in local.headers) == (200, False)
+
+
+def test_every_open_route_of_the_whole_application_counts_its_callers(service: Service) -> None:
+    app = embed(service.issuer).app
+    conventions, now, far = service.issuer.conventions, service.clock(), "192.0.2.99"
+    for _ in range(conventions.address_quota):
+        conventions.address_calls.take(far, conventions.address_quota, now)
+    client = TestClient(app, client=(far, 1), raise_server_exceptions=False)
+    asked = 0
+    for context in iter_route_contexts(app.router.routes):
+        route = context.original_route
+        if not isinstance(route, APIRoute) or not is_open(route) or route.path in UNCOUNTED:
+            continue
+        if not route.include_in_schema or route.methods is None:  # pages about the service itself
+            continue
+        (method,) = route.methods
+        answer = client.request(method, str(context.path).replace("{", "").replace("}", ""))
+        assert "rate_limited" in answer.text, (method, context.path, answer.text[:200])
+        asked += 1
+    assert asked > 30
 
 
 PROXIES = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("127.0.0.1/32"))
