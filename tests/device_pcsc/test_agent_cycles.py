@@ -7,7 +7,6 @@ import os
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -59,32 +58,22 @@ def _chip(number: int, authority: ChipAuthority) -> VirtualChip:
 
 
 def test_three_hundred_cards_are_announced_read_and_taken_back() -> None:
-    """Every card is read as itself in the reader it is in, in a bounded time, and its removal is told.
-
-    Twelve simulated chips share two cores: one that the driver could not power up in time is said to be mute, as a chip
-    would be, and is put in once more. More than a few would be a fault of ours."""
+    """Every card is read as itself in the reader it is in, in a bounded time, and its removal is told."""
     authority = ChipAuthority.create(NOW)
     waits: list[float] = []
-    mute: list[int] = []
     done = threading.Semaphore(0)
 
     def work(daemon: private.Daemon, agent: Agent, slot: private.Slot, first: int) -> None:
         with agent.page() as page, agent.socket() as events:
-            numbers = deque(range(first, first + CYCLES))
-            while numbers:
-                number = numbers.popleft()
+            for number in range(first, first + CYCLES):
                 chip = _chip(number, authority)
                 begun = time.monotonic()
                 with VpcdLink(chip, port=slot.port):
                     events.wait("inserted", slot.reader)
                     waits.append(time.monotonic() - begun)
                     answer = page.post("/card/read", json={"reader": slot.reader})
-                    if answer.status_code == 422 and answer.json()["code"] == "chip_mute" and number not in mute:
-                        mute.append(number)
-                        numbers.append(number)
-                    else:
-                        assert answer.status_code == 200, answer.text
-                        assert answer.json()["identification_code"] == synthetic(number).identification_code
+                    assert answer.status_code == 200, answer.text
+                    assert answer.json()["identification_code"] == synthetic(number).identification_code
                 events.wait("removed", slot.reader)
                 done.release()
             gone = page.post("/card/read", json={"reader": slot.reader})
@@ -100,7 +89,6 @@ def test_three_hundred_cards_are_announced_read_and_taken_back() -> None:
             job.result(300)
         assert all(agent.process.poll() is None for _, agent in desks)
         threads = [len(os.listdir(f"/proc/{agent.process.pid}/task")) for _, agent in desks]
-    assert len(waits) - len(mute) == 2 * DAEMONS * CYCLES >= 300
-    assert len(mute) <= 3, f"said to be mute: {len(mute)}"
+    assert len(waits) == 2 * DAEMONS * CYCLES >= 300
     assert max(waits) < 15, f"slowest insertion {max(waits):.2f} s"
     assert max(threads) < 30, "a thread is left behind by no card"
