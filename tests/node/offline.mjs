@@ -74,9 +74,9 @@ const answers = {
     const root = await readRoot(subtle, parseJson(base64(data)));
     return next ? (await openRoot(subtle, base64(next), root)).digest : root.digest;
   },
-  async open({ name, data, now, root, deltas = [] }) {
+  async open({ name, data, now, root, deltas = [], denied = [] }) {
     const pinned = root ? parseJson(base64(root)) : null;
-    const opened = await openBundle(subtle, base64(data), now, pinned);
+    const opened = await openBundle(subtle, base64(data), now, pinned, new Map(denied));
     for (const delta of deltas) await opened.statuses.apply(delta, now);
     if (name) bundles.set(name, opened);
     return { madeAt: opened.madeAt, until: opened.statuses.until, places: [...opened.statuses.places()] };

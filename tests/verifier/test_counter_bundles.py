@@ -263,6 +263,7 @@ def test_what_a_counter_may_see_comes_with_the_deltas(house: House) -> None:
         "minimum_assurance": "declared",
         "accept_test": False,
     }
+    assert answer["rules"]["denied_keys"] == []
     basic = other.get("/v1/counter/deltas", params={"after": cursor}).json()["rules"]
     assert {one["purpose"] for one in basic["purposes"]} == {"query", "payment", "other"}
     assert all("full" not in one["page"].values() or one["purpose"] == "other" for one in basic["purposes"])

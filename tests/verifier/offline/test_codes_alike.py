@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ecard_card import cbor, cwt
+from ecard_card import cbor, cwt, jose
 from ecard_card.algorithm import Algorithm
 from ecard_card.card import ChipAssurance, HolderProof
 from ecard_card.credential import Credential
@@ -22,6 +22,7 @@ from ecard_card.status import EcardStatus
 from ecard_keys.homes.ephemeral import EphemeralSigner
 from ecard_keys.key import P256_ORDER, KeyPurpose, KeyRecord, KeyState
 from ecard_keys.sm2 import keys as sm2
+from ecard_keys.trust.trust import DeniedKey
 from ecard_qr import frame, payload
 from ecard_qr.payload import Form
 from ecard_sdk.device import DeviceKey
@@ -269,6 +270,39 @@ def test_thousands_of_codes_are_judged_alike(house: House, monkeypatch: pytest.M
     wanted += "bad_holder_signature bad_cwt bad_code code_damaged unreadable_code needs_online expired not_yet_valid "
     wanted += "bad_public_key algorithm_unavailable wrong_nonce"
     assert set(wanted.split()) <= set(reasons), set(wanted.split()) - set(reasons)
+
+
+def test_keys_that_were_denied_since_the_list_are_refused_alike(house: House) -> None:
+    """Every key of the house, whatever the list says of it, denied from one moment, from another, and wholly."""
+    now, device = seconds(NOW), DeviceKey.generate()
+    reasons: Counter[str] = Counter()
+    for cut_offs in ([None], [0], [now - 3600], [now - 86_400], [now + 3600], [now + 3600, now - 3600], [None, now]):
+        denied = [
+            DeniedKey(jose.thumbprint(jose.jwk_of(record.public, Algorithm(record.algorithm))), cut_off)
+            for entry in house.bundle.trust.issuers
+            for record in entry.keys
+            if record.purpose is KeyPurpose.CREDENTIAL
+            for cut_off in cut_offs
+        ]
+        trust = house.bundle.trust.denying(denied)
+        strictest = min(cut_off or 0 for cut_off in cut_offs)
+        pairs = [[key.thumbprint.hex(), strictest] for key in denied]
+        codes = []
+        for signer in house.signers:
+            for issued_at in (now - 2 * 86_400, now - 86_400, now - 3600, now - 3599, now):
+                credential = replace(house.world.credential(device), issued_at=issued_at)
+                draft = cwt.draft(credential, bytes.fromhex(signer.key_id), signer.algorithm)
+                data = draft.complete(signer.sign(signer.key_id, [draft.signing_input])[0])
+                codes.append(device.offline_code(data, NOW))
+        opening = {"kind": "open", "name": "b", "data": b64(house.data), "now": now, "denied": pairs}
+        answers = ask([opening, *({"kind": "check", "text": code, "now": now, "bundle": "b"} for code in codes)])[1:]
+        for code, answer in zip(codes, answers, strict=True):
+            verdict = check(code, trust, house.bundle.statuses, NOW, Policy())
+            if answer["reason"] == "algorithm_unavailable":
+                continue
+            assert (answer["outcome"], answer["reason"]) == (verdict.outcome.value, verdict.reason)
+            reasons[verdict.reason] += 1
+    assert {"ok", "key_compromised", "key_retired", "key_not_active"} <= set(reasons)
 
 
 def test_without_trust_nothing_is_decided(house: House) -> None:

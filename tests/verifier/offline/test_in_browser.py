@@ -8,7 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ecard_card import jose
+from ecard_card.algorithm import Algorithm
+from ecard_keys.key import KeyPurpose
+from ecard_keys.trust.trust import DeniedKey
+from ecard_verifier.trust_source import FixedTrust
 from tests.verifier.offline.shop import Shop, Tab, open_shop
+from tests.world import seconds
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +69,47 @@ def test_a_lost_card_is_refused_by_the_delta_that_came_before_the_cut(shop: Shop
     assert tab.said(lost.code()) == ("invalid", "suspended")
     assert tab.said(ended.code()) == ("invalid", "suspended")
     assert tab.said(good.code()) == ("valid", "ok")
+
+
+def test_a_key_that_its_issuer_denied_is_refused_before_any_list_says_so(shop: Shop) -> None:
+    tab, idle = shop.ready(), shop.ready()
+    world = shop.issuer.world
+    card, record = shop.card(), world.credential_key.record(KeyPurpose.CREDENTIAL)
+    assert tab.said(card.code()) == ("valid", "ok")
+    thumbprint = jose.thumbprint(jose.jwk_of(record.public, Algorithm(record.algorithm)))
+    trust = shop.house.counters.service.trust
+    issued = seconds(datetime.now(UTC))
+    try:
+        with_cut_off = DeniedKey(thumbprint, issued + 3600)  # what it signed before stands
+        trust.deny(world.issuer, (DeniedKey(bytes(32), None), with_cut_off))
+        assert tab.refresh()["usable"]
+        assert tab.said(card.code()) == ("valid", "ok")
+        trust.deny(world.issuer, (DeniedKey(thumbprint, None),))
+        assert tab.refresh()["usable"]
+        cut(tab)
+        assert tab.said(card.code()) == ("invalid", "key_compromised")
+        tab.open()  # as after a reload
+        assert tab.said(card.code()) == ("invalid", "key_compromised")
+        assert idle.said(card.code()) == ("valid", "ok")  # it has not heard of it
+    finally:
+        shop.house.counters.service._trust = FixedTrust(world.trust())
+    # A service that forgot it, or somebody in its place, gives nothing back.
+    back(tab)
+    assert tab.refresh()["usable"]
+    assert tab.said(card.code()) == ("invalid", "key_compromised")
+
+
+def test_lists_by_a_denied_key_leave_nothing_to_decide_by(shop: Shop) -> None:
+    tab = shop.ready()
+    world, card = shop.issuer.world, shop.card()
+    record = world.status_key.record(KeyPurpose.STATUS)
+    thumbprint = jose.thumbprint(jose.jwk_of(record.public, Algorithm(record.algorithm)))
+    shop.house.counters.service.trust.deny(world.issuer, (DeniedKey(thumbprint, None),))
+    try:
+        assert not tab.refresh()["usable"]
+        assert tab.said(card.code()) == ("undecided", "trust_missing")
+    finally:
+        shop.house.counters.service._trust = FixedTrust(world.trust())
 
 
 def test_the_same_code_is_accepted_once_and_the_same_scan_has_one_answer(shop: Shop) -> None:

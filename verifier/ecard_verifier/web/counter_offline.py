@@ -42,12 +42,20 @@ class CounterRulesPolicy(BaseModel):
     accept_test: bool
 
 
+class CounterRulesDeniedKey(BaseModel):
+    """A key that its issuer reported as stolen, whatever the trust list says of it."""
+
+    thumbprint: str = Field(description="RFC 7638, SHA-256, in hex digits.")
+    cut_off: int = Field(description="What it signed after this time is refused; 0: all that it ever signed.")
+
+
 class CounterRules(BaseModel):
     """By what this counter's page judges alone."""
 
     audience: str | None
     policy: CounterRulesPolicy
     purposes: list[CounterRulesPurpose]
+    denied_keys: list[CounterRulesDeniedKey] = Field(description="They only add up.")
 
 
 class CounterDeltas(BaseModel):
@@ -111,7 +119,7 @@ def counter_offline_router(counters: Counters, bundles: CounterBundles) -> APIRo
 
 def rules_of(counters: Counters, standing: Standing) -> CounterRules:
     """What holds at this counter: the freshness of a verifier without a network, the service's own demands, and of the
-    masks those of the group's level."""
+    masks those of the group's level. Keys that were denied since the list are named, for the bundle does not know."""
     own, fresh = counters.service.policy, policy_for(VerifierClass.OFFLINE)
     purposes = [
         CounterRulesPurpose(
@@ -130,4 +138,9 @@ def rules_of(counters: Counters, standing: Standing) -> CounterRules:
         minimum_assurance=own.minimum_assurance.label,
         accept_test=own.accept_test,
     )
-    return CounterRules(audience=standing.counter.audience, policy=policy, purposes=purposes)
+    trust = counters.service.trust.current()
+    denied = [
+        CounterRulesDeniedKey(thumbprint=key.thumbprint.hex(), cut_off=key.cut_off or 0)
+        for key in (trust.denied if trust is not None else ())
+    ]
+    return CounterRules(audience=standing.counter.audience, policy=policy, purposes=purposes, denied_keys=denied)

@@ -40,21 +40,21 @@ const walked = async (subtle, pinned, last, chain) => {
 };
 
 /** Opens bytes as `openContent` does. */
-export const openBundle = (subtle, data, now, pinned = null) => openContent(subtle, parsed(data), now, pinned);
+export const openBundle = (subtle, data, now, pinned = null, denied = undefined) => openContent(subtle, parsed(data), now, pinned, null, denied);
 
 /**
  * Opens what `parseJson` made of a bundle: `{root, list, trust, statuses, madeAt, dated}`. `now` is a NumericDate in whole
  * seconds, `pinned` the JSON of a root known before or null (then the bundle's own is taken), `known` the newest trust list
- * seen before or null. `dated` is the newest date in it. An old bundle opens: its checks then say `undecided`.
+ * seen before or null, `denied` what `Trust.of` takes. `dated` is the newest date in it. An old bundle opens: its checks then say `undecided`.
  */
-export const openContent = async (subtle, given, now, pinned = null, known = null) => {
+export const openContent = async (subtle, given, now, pinned = null, known = null, denied = undefined) => {
   const content = require(given);
   const own = await readRoot(subtle, content.root);
   const root = pinned === null ? own : await walked(subtle, await readRoot(subtle, pinned), own, content.root_chain ?? []);
   const seconds = Math.min(now, content.made_at); // whether things have expired is for the check to say, at its own time
   const document = isObject(content.trust_list) ? canonicalJson(content.trust_list) : refuse();
   const list = await openTrustList(subtle, document, root, seconds, known);
-  const trust = await Trust.of(subtle, list);
+  const trust = await Trust.of(subtle, list, denied);
   const { status_lists: texts, status_deltas: deltas = [] } = content;
   if (!Array.isArray(texts) || texts.length > MAX_LISTS) refuse();
   const tokens = [];

@@ -90,9 +90,12 @@ class Offline {
       const gone = answer.status === 404;
       const page = answer.ok ? await answer.json() : null;
       if (page && Array.isArray(page.deltas) && typeof page.cursor === 'string') {
-        await this._learn(page.rules);
-        if (page.deltas.length === 0) return this._adopt(opened);
-        if (opened.kept.deltas.length <= MOST_DELTAS && (await this._extended(opened, page))) continue;
+        const left = (await this._learn(page.rules)) ? await this._reopened(opened) : opened;
+        if (left && page.deltas.length === 0) return this._adopt(left);
+        if (left && left.kept.deltas.length <= MOST_DELTAS && (await this._extended(left, page))) {
+          opened = left;
+          continue;
+        }
       } else if (!gone) return; // what was fetched and not brought up to date is not taken
       if (opened.fresh) return;
       opened = await this._whole();
@@ -139,17 +142,33 @@ class Offline {
     const content = parseJson(body, LIMITS);
     if (!hasMembers(content, ['format', 'cursor', 'bundle']) || content.format !== FORMAT || !isObject(content.bundle)) throw new Refused('bad_bundle');
     const now = Math.floor(this._clock.read().now);
-    const opened = await openContent(this._subtle, content.bundle, now, root, known);
+    const opened = await openContent(this._subtle, content.bundle, now, root, known, deniedBy(this._rules));
     for (const delta of deltas) await opened.statuses.apply(delta, now);
     const { version, issuedAt, rootVersion, digest } = opened.list;
     return { ...opened, kept: { body, deltas, cursor: cursor ?? content.cursor, root: opened.root, known: { version, issuedAt, rootVersion, digest } } };
   }
 
+  /** Takes over the rules of now; whether they deny keys that were not denied before. A denial is never taken back. */
   async _learn(rules) {
-    if (!isObject(rules) || !Array.isArray(rules.purposes)) return;
-    this._rules = rules;
-    await this._store.hold('rules', rules);
+    if (!isObject(rules) || !Array.isArray(rules.purposes)) return false;
+    const [before, denied] = [deniedBy(this._rules), deniedBy(this._rules, rules)];
+    const more = [...denied].some(([thumbprint, cutOff]) => before.get(thumbprint) !== cutOff);
+    this._rules = { ...rules, denied_keys: [...denied].map(([thumbprint, cut_off]) => ({ thumbprint, cut_off })) };
+    await this._store.hold('rules', this._rules);
     await this._store.hold('clock', this._clock.record());
+    if (more && this._opened) this._opened = await this._reopened(this._opened);
+    return more;
+  }
+
+  /** What was opened, verified anew under the rules of now; null where that leaves nothing that may be believed. */
+  async _reopened(opened) {
+    try {
+      const again = await this._open(opened.kept);
+      return { ...again, fresh: opened.fresh, kept: { ...again.kept, reached: opened.kept.reached } };
+    } catch (fault) {
+      if (fault instanceof Refused) return null;
+      throw fault;
+    }
   }
 
   /** The last state that the service told this page, for the time that it cannot be asked; null once it is over. */
@@ -314,6 +333,17 @@ const understood = (rules) => {
   const policy = rules?.policy;
   const known = isObject(policy) && hasMembers(policy, ['status_fresh', 'status_usable', 'minimum_assurance', 'accept_test']);
   return known && isWhole(policy.status_fresh) && isWhole(policy.status_usable) && ASSURANCES.includes(policy.minimum_assurance);
+};
+
+/** The keys that rules deny, with the strictest cut-off (0: all that it ever signed) of each, by thumbprint. */
+const deniedBy = (...given) => {
+  const denied = new Map();
+  for (const one of given.flatMap((rules) => (Array.isArray(rules?.denied_keys) ? rules.denied_keys : []))) {
+    if (typeof one?.thumbprint !== 'string') continue;
+    const cutOff = isWhole(one.cut_off) ? one.cut_off : 0;
+    denied.set(one.thumbprint, Math.min(cutOff, denied.get(one.thumbprint) ?? cutOff));
+  }
+  return denied;
 };
 
 const policyOf = (rules, rule) => {

@@ -39,12 +39,14 @@ export const parseJwk = (jwk) => {
   return { algorithm, public: point };
 };
 
-/** The key id: first eight hex digits of the RFC 7638 thumbprint of a JWK that `parseJwk` reads. */
-export const keyId = async (subtle, jwk) => {
+/** The RFC 7638 thumbprint, in hex digits, of a JWK that `parseJwk` reads. */
+export const thumbprintOf = async (subtle, jwk) => {
   const members = jwk.kty === 'AKP' ? { alg: jwk.alg, kty: 'AKP', pub: jwk.pub } : { crv: jwk.crv, kty: 'EC', x: jwk.x, y: jwk.y };
-  const digest = await subtle.digest('SHA-256', utf8(JSON.stringify(members)));
-  return toHex(new Uint8Array(digest).subarray(0, 4));
+  return toHex(new Uint8Array(await subtle.digest('SHA-256', utf8(JSON.stringify(members)))));
 };
+
+/** The key id: the first eight of those digits. */
+export const keyId = async (subtle, jwk) => (await thumbprintOf(subtle, jwk)).slice(0, 8);
 
 /** Refuses `bad_public_key` for what is no point of SM2's curve: more is not computed here. */
 export const requireSm2Point = (point) => {

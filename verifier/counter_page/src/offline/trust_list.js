@@ -2,7 +2,7 @@
 import { Refused } from './refused.js';
 import { equal, fromBase64Url, toHex } from './bytes.js';
 import { canonicalJson, isObject, isWhole, parseJson } from './json.js';
-import { ES256, SM2, keyId, loadP256, parseJwk, requireSm2Point } from './keys.js';
+import { ES256, SM2, loadP256, parseJwk, requireSm2Point, thumbprintOf } from './keys.js';
 import { overlapping } from './status_uri.js';
 import { MAX_DOCUMENT, digestOf, signersOf, takeApart } from './trust_root.js';
 
@@ -21,13 +21,14 @@ const readKey = async (subtle, value) => {
     const { algorithm, public: point } = parseJwk(value);
     if ((algorithm !== ES256 && algorithm !== SM2) || value.alg !== algorithm) return null;
     if (!STATES.includes(value.state) || !PURPOSES.includes(value.purpose) || !KID.test(value.kid ?? '')) return null;
-    if (value.kid !== (await keyId(subtle, value))) return null;
+    const thumbprint = await thumbprintOf(subtle, value);
+    if (value.kid !== thumbprint.slice(0, 8)) return null;
     if (algorithm === SM2 && fromBase64Url(value.user_id).length > MAX_USER_ID) return null;
     const [retiredFrom, compromisedFrom] = [value.retired_from ?? null, value.compromised_from ?? null];
     if (!isWhole(value.nbf) || ![retiredFrom, compromisedFrom].every((time) => time === null || isWhole(time))) return null;
     if (value.state === 'verify-only' && retiredFrom === null) return null;
     const { kid, purpose, state, nbf } = value;
-    return { kid, purpose, state, algorithm, point, notBefore: nbf, retiredFrom, compromisedFrom };
+    return { kid, thumbprint, purpose, state, algorithm, point, notBefore: nbf, retiredFrom, compromisedFrom };
   } catch (fault) {
     if (fault instanceof Refused || fault instanceof TypeError) return null;
     throw fault;
@@ -113,14 +114,16 @@ export class Trust {
     this._keys = keys;
   }
 
-  static async of(subtle, list) {
+  /** `denied` are the keys that their issuers denied since, each with its cut-off, by thumbprint: of list and denial the stricter word holds. */
+  static async of(subtle, list, denied = new Map()) {
     const counts = new Map();
     for (const { point } of list.issuers.flatMap((issuer) => issuer.keys)) counts.set(toHex(point), (counts.get(toHex(point)) ?? 0) + 1);
     const crossed = overlapping(list.issuers.map((issuer) => issuer.statusUri));
     const keys = new Map();
     for (const [place, issuer] of list.issuers.entries()) {
       if (crossed.has(place)) continue; // nobody could say whose status list is meant
-      for (const record of issuer.keys) {
+      for (const listed of issuer.keys) {
+        const record = restricted(listed, denied.get(listed.thumbprint));
         if (counts.get(toHex(record.point)) > 1) continue; // a key has one owner, one purpose and one state
         const loaded = await load(subtle, record);
         if (loaded === undefined) continue;
@@ -141,6 +144,13 @@ export class Trust {
     return PURPOSES.some((purpose) => this.candidates(kid, purpose).length > 0);
   }
 }
+
+/** A key less what its issuer denied from `cutOff` on: null and 0 both mean all that it ever signed. */
+const restricted = (record, cutOff) => {
+  if (cutOff === undefined) return record;
+  const known = record.state === 'compromised' || record.compromisedFrom !== null;
+  return { ...record, compromisedFrom: known ? Math.min(cutOff ?? 0, record.compromisedFrom ?? 0) : (cutOff ?? 0) };
+};
 
 /** The key; null of SM2, which is not computed here; undefined for what is no point. */
 const load = async (subtle, record) => {
