@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
+from ecard_card.status import EcardStatus
 from ecard_qr import picture
 from ecard_qr.challenge import Challenge, parse_challenge
 from ecard_sdk.device import DeviceKey
@@ -64,6 +65,22 @@ def test_where_a_challenge_is_demanded_nothing_else_will_do(house: House, market
     assert verdict(page, answering(house, other), challenge_id) == ("invalid", "wrong_nonce")
     assert verdict(page, answering(house, challenge), None, "medical") == ("invalid", "wrong_nonce")
     assert verdict(page, "EC1:garbage", challenge_id)[0] == "invalid"
+
+
+def test_a_challenge_is_answered_by_one_holder(house: House, market: Json) -> None:
+    page = house.page(market)
+    challenge_id, challenge = asked(page)
+    suspended = answering(house, challenge)
+    house.statuses.value = EcardStatus.SUSPENDED
+    assert verdict(page, suspended, challenge_id) == ("invalid", "suspended")
+    house.statuses.value = EcardStatus.VALID  # what was refused has answered nothing
+    code, second = answering(house, challenge), answering(house, challenge)
+    assert verdict(page, code, challenge_id) == ("valid", "ok")
+    assert verdict(page, second, challenge_id) == ("invalid", "challenge_answered")
+    here = {"code": answering(house, challenge), "counter": market["counter_id"], "purpose": LARGE}
+    system = market["system"].post(SYSTEMS, json=here | {"challenge": challenge.text}).json()
+    assert (system["outcome"], system["reason"]) == ("invalid", "challenge_answered")
+    assert verdict(page, code, challenge_id) == ("check", "shown_again")  # and the first is what it was
 
 
 def test_any_purpose_may_ask_first(house: House, market: Json) -> None:

@@ -206,7 +206,20 @@ class CounterDesk:
             again_here=place.counter is not None,
             asked=asked,
         )
+        if result.answers is not None:
+            result = self._answered(result, result.answers, place)
         return result if purpose is None else replace(result, verdict=_live(result, purpose))
+
+    def _answered(self, result: Result, challenge: str, place: Place) -> Result:
+        """A challenge has one answer: whoever answers it after another holder did is refused."""
+        verdict = result.verdict
+        if verdict.outcome not in _ACCEPTED or verdict.replay_key is None:
+            return result
+        answer = digest("showing", verdict.replay_key.hex())
+        first = self._ledger.show(digest("challenge", challenge), place.name, answer, result.recorded_at)
+        if first is None or first[1] == answer:
+            return result
+        return replace(result, verdict=_refused(verdict, "challenge_answered"))
 
     def _record(
         self,
@@ -266,7 +279,7 @@ class CounterDesk:
             return result, showing
         if counter is not None:
             self._alarms.two_counters(showing, counter, first[0], now)
-        return replace(result, verdict=_replayed(verdict)), None
+        return replace(result, verdict=_refused(verdict, "replayed")), None
 
     def _keep(self, record: Record, mark: str | None, sealed: bytes, place: Place) -> None:
         """Everything of it in one transaction; then count it, and see whether somebody should look."""
@@ -311,6 +324,6 @@ def _live(result: Result, purpose: Purpose) -> Verdict:
     return replace(verdict, outcome=OUTCOMES["status_aging"], reason="status_aging")
 
 
-def _replayed(verdict: Verdict) -> Verdict:
+def _refused(verdict: Verdict, reason: str) -> Verdict:
     nothing: Mapping[str, object] = {}
-    return replace(verdict, outcome=Outcome.INVALID, reason="replayed", claims=nothing)
+    return replace(verdict, outcome=Outcome.INVALID, reason=reason, claims=nothing)
