@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from ecard_card.card import ChipAssurance
 from ecard_card.errors import EcardError, InvalidInput
@@ -24,10 +25,13 @@ from ecard_sdk.device import DeviceKey
 from ecard_verifier.bundle import make_bundle
 from ecard_verifier.callers import token_hash
 from ecard_verifier.config import FetchStatuses, VerifierSettings, load_embedded, load_settings
+from ecard_verifier.counters.entrance import MOST_WRONG
+from ecard_verifier.counters.secret import new_code
 from ecard_verifier.feed import CredentialIssued
 from ecard_verifier.service import utc_now
 from ecard_verifier.web.assemble import assemble
 from ecard_verifier.web.auth import HashedTokens
+from tests.verifier.counters.kit import BASE
 from tests.verifier.feed_kit import beat, change, signed, wait_for
 from tests.verifier.http_kit import FeedServer, running
 from tests.world import World
@@ -298,3 +302,32 @@ def test_the_verifier_beside_an_issuer_fetches_lists_as_it_is_told() -> None:
     assert load_embedded({"ECARD_VERIFIER_FETCH_STATUSES": "no"}, ()).fetch_statuses is FetchStatuses.NO
     with pytest.raises(InvalidInput, match="FETCH_STATUSES"):
         load_embedded({"ECARD_VERIFIER_FETCH_STATUSES": "ftp"}, ())
+
+
+def test_behind_a_trusted_proxy_guesses_are_counted_by_the_page_and_not_by_the_proxy(files: Path) -> None:
+    """Ten wrong admission codes at one window leave the next window its own ten; a header gives nobody more."""
+    bundle = {"BUNDLE": str(files / "bundle.json"), "TRUST_ROOT": str(files / "root.json")}
+    verifier = assemble(load_settings(environment(files, **bundle, TRUSTED_PROXIES="10.0.0.0/8, 2001:db8::/32")))
+
+    def guess(peer: str, forwarded: str) -> str:
+        client = TestClient(verifier.app, base_url=BASE, headers={"Origin": BASE}, client=(peer, 1))
+        body = {"admission_code": new_code()}
+        code = client.post("/v1/counter/session", json=body, headers={"X-Forwarded-For": forwarded}).json()["code"]
+        return str(code)
+
+    with ExitStack() as stack:
+        stack.callback(verifier.stop)
+        assert {guess("10.0.0.1", "192.0.2.1") for _ in range(MOST_WRONG)} == {"admission_wrong"}
+        assert guess("10.0.0.2", "192.0.2.1, 10.3.3.3") == "admission_guesses"
+        assert guess("10.0.0.1", "192.0.2.2") == "admission_wrong"
+        assert guess("10.0.0.1", "198.51.100.7, 192.0.2.1") == "admission_guesses", "the proxy's own word is the last"
+        assert {guess("192.0.2.9", f"198.51.100.{n}") for n in range(MOST_WRONG)} == {"admission_wrong"}
+        assert guess("192.0.2.9", "198.51.100.200") == "admission_guesses", "no proxy of ours: its word is nothing"
+
+
+@pytest.mark.parametrize("networks", ["10.0.0.1/8", "proxy.example", "10.0.0.0/33"])
+def test_what_is_no_network_is_refused_by_name(files: Path, networks: str) -> None:
+    error = refused(environment(files, BUNDLE=str(files / "bundle.json"), TRUSTED_PROXIES=networks))
+    assert error.code == "bad_setting"
+    assert "TRUSTED_PROXIES" in error.detail
+    assert networks not in error.detail

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import tomllib
 from collections.abc import Collection, Mapping
@@ -90,6 +91,7 @@ class VerifierSettings:
     key_passphrase: str = field(default="", repr=False)  # of those keys; default: the file key-passphrase in `data`
     trusted_issuers: Path | None = None  # ecard-trusted-issuers/1: other issuers whose credentials are accepted
     counter_origins: tuple[str, ...] = ()  # pages of systems that hear of verifications on the counter's page
+    trusted_proxies: tuple[str, ...] = ()  # networks whose `X-Forwarded-For` is believed
     management_host: str = "127.0.0.1"
     management_port: int | None = None  # health and metrics; none without it
 
@@ -193,6 +195,7 @@ def load_settings(environ: Mapping[str, str], issuer_names: Collection[str] = ()
         key_passphrase=str(values.get("key_passphrase", "")),
         trusted_issuers=_path(values.get("trusted_issuers")),
         counter_origins=_origins(values.get("counter_origins", ())),
+        trusted_proxies=_networks(values.get("trusted_proxies", ())),
         management_host=str(values.get("management_host", "127.0.0.1")),
         management_port=_port(values["management_port"]) if values.get("management_port") else None,
     )
@@ -222,6 +225,17 @@ def _origins(value: object) -> tuple[str, ...]:
     if not isinstance(listed, list | tuple) or len(listed) > MAX_ORIGINS or not all(map(_is_plain_origin, listed)):
         raise InvalidInput("bad_setting", f"{PREFIX}COUNTER_ORIGINS: want https origins (http on this machine only)")
     return tuple(str(one) for one in listed)
+
+
+def _networks(value: object) -> tuple[str, ...]:
+    """A list, or a text with commas between them, as the issuer's setting has it."""
+    listed = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    try:
+        if not isinstance(listed, list | tuple) or not all(isinstance(one, str) for one in listed):
+            raise ValueError
+        return tuple(str(ipaddress.ip_network(one)) for one in listed)
+    except ValueError:
+        raise InvalidInput("bad_setting", f"{PREFIX}TRUSTED_PROXIES: want networks, as 10.0.0.0/8") from None
 
 
 def _fetch_statuses(value: object) -> FetchStatuses:

@@ -18,7 +18,6 @@ from ecard_issuer.holder_facts import OwnFacts
 from ecard_issuer.publishing.own import OwnStatuses
 from ecard_issuer.tickets.numbers import BookNumbers
 from ecard_issuer.web.app import authenticator, create_app
-from ecard_issuer.web.conventions.rates import believed_address
 from ecard_issuer.web.origins import ByOrigin
 from ecard_verifier.config import EmbeddedSettings, FetchStatuses
 from ecard_verifier.counter_bundles import CounterBundles
@@ -35,6 +34,7 @@ from ecard_verifier.replay import ReplayGuard
 from ecard_verifier.service import VerificationService
 from ecard_verifier.trust_hosts import LocalTrustHost
 from ecard_verifier.trust_source import TrustSource
+from ecard_verifier.web.addresses import believed_address
 from ecard_verifier.web.app import service_routers
 from ecard_verifier.web.assemble import readiness_of
 from ecard_verifier.web.base import Lifespan, adopt
@@ -205,7 +205,11 @@ def _app_of(issuer: Issuer, verifier: Verifier, lifespan: Lifespan | None) -> Fa
         issuer, authenticate=known, repeating=all_known, verifier_ready=verifier.readiness, lifespan=lifespan
     )
     for router in service_routers(
-        verifier.service, known, verifier.counters, believed_address(issuer.settings), verifier.presentations
+        verifier.service,
+        known,
+        verifier.counters,
+        believed_address(issuer.settings.trusted_proxies),
+        verifier.presentations,
     ):
         adopt(app, router)
     app.title = "e-card issuer and verifier"

@@ -23,10 +23,10 @@ from ecard_issuer.login.authorize import MAX_PARAMETERS, parameters, read_reques
 from ecard_issuer.login.desktop import desktop_of
 from ecard_issuer.login.refusal import OauthRefusal, UnsafeRequest
 from ecard_issuer.login.sites import answer_to
-from ecard_issuer.web.conventions.rates import address_of
 from ecard_issuer.web.login_models import LoginVersion
 from ecard_issuer.web.login_pages import SCRIPT, STYLE, asset, asset_name, login_page, plain_page
 from ecard_issuer.web.request_parts import form_body, parse_form
+from ecard_verifier.web.addresses import address_of
 from ecard_verifier.web.base import problems
 
 _SECRET: Final = re.compile(r"[0-9a-f]{64}")

@@ -10,9 +10,10 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from ecard_verifier.counters.assembly import Counters
 from ecard_verifier.openid4vp.presentations import Presentations
 from ecard_verifier.service import VerificationService
+from ecard_verifier.web.addresses import PEER, AddressOf
 from ecard_verifier.web.auth import Authenticate
 from ecard_verifier.web.base import Lifespan, adopt, new_api
-from ecard_verifier.web.counter_auth import AddressOf, WithGroups, peer_address
+from ecard_verifier.web.counter_auth import WithGroups
 from ecard_verifier.web.counter_groups import groups_router
 from ecard_verifier.web.counter_offline import counter_offline_router
 from ecard_verifier.web.counter_page import COUNTER_LARGER, counter_page_router
@@ -67,7 +68,7 @@ def create_app(
     authenticate: Authenticate,
     *,
     counters: Counters | None = None,
-    address_of: AddressOf = peer_address,
+    address_of: AddressOf = PEER,
     readiness: Callable[[], Ready] | None = None,
     lifespan: Lifespan | None = None,
     presentations: Presentations | None = None,

@@ -34,6 +34,7 @@ from ecard_verifier.replay import ReplayGuard
 from ecard_verifier.service import VerificationService, utc_now
 from ecard_verifier.statuses import Dated
 from ecard_verifier.trust_source import HttpTrustList, TrustProvider, TrustSource
+from ecard_verifier.web.addresses import believed_address
 from ecard_verifier.web.app import create_app
 from ecard_verifier.web.auth import Authenticate, HashedTokens
 from ecard_verifier.web.base import Lifespan
@@ -143,7 +144,13 @@ def assemble(
     readiness = readiness_of(trust, all_mirrors, policy, clock)
     asking = wallets.open(service, trust)
     app = create_app(
-        service, known, counters=counters, readiness=readiness, lifespan=_lifespan(made), presentations=asking
+        service,
+        known,
+        counters=counters,
+        readiness=readiness,
+        lifespan=_lifespan(made),
+        presentations=asking,
+        address_of=believed_address(settings.trusted_proxies),
     )
     made.append(Verifier(app, service, trust, replay, counters, readiness, followers, mirrors, presentations=asking))
     return made[0]
@@ -202,7 +209,13 @@ def _offline(
     made: list[Verifier] = []
     asking = wallets.open(service, bundle)
     app = create_app(
-        service, known, counters=counters, readiness=readiness, lifespan=_lifespan(made), presentations=asking
+        service,
+        known,
+        counters=counters,
+        readiness=readiness,
+        lifespan=_lifespan(made),
+        presentations=asking,
+        address_of=believed_address(settings.trusted_proxies),
     )
     made.append(Verifier(app, service, bundle, replay, counters, readiness, bundle=bundle, presentations=asking))
     return made[0]

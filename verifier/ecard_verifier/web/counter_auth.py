@@ -25,13 +25,6 @@ _SCHEME: Final = APIKeyCookie(
 Origin = Annotated[
     str | None, Header(max_length=1024, description="Written by the browser: a page of this very service.")
 ]
-#: How a route learns an address for its limits.
-AddressOf = Callable[[Request], str]
-
-
-def peer_address(request: Request) -> str:
-    """Who is at the other end of the connection."""
-    return request.client.host if request.client else ""
 
 
 def own_page(request: Request, origin: Origin = None) -> None:

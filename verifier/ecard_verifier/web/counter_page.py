@@ -16,10 +16,10 @@ from ecard_verifier.counters.model import Standing, Way
 from ecard_verifier.counters.shift import as_csv, shift_of
 from ecard_verifier.counters.uploads import Upload, Uploaded, failed
 from ecard_verifier.verdict import Outcome
+from ecard_verifier.web.addresses import AddressOf
 from ecard_verifier.web.base import problems
 from ecard_verifier.web.counter_auth import (
     COOKIE,
-    AddressOf,
     admitted,
     changing,
     drop_cookie,

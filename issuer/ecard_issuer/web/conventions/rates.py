@@ -7,18 +7,17 @@ Two forms are sent. The draft's `RateLimit-Policy` and `RateLimit` are structure
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from fastapi import Request
 from fastapi.routing import APIRoute
 
-from ecard_issuer.config import IssuerSettings
 from ecard_issuer.issuer import Issuer
 from ecard_issuer.rates import WINDOW, Spent
 from ecard_issuer.web.conventions.notes import notes_of
+from ecard_verifier.web.addresses import address_of
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 #: Of a route, in its description: who is counted there by the route itself.
 COUNTED: Final = "x-ecard-counted"
 #: Calls a minute of one page's session: ten times what a page makes that shows codes and waits for news.
@@ -79,35 +78,6 @@ def is_open(route: APIRoute) -> bool:
     """Whether the route wants no token, and counts nobody itself."""
     extra: dict[str, Any] = route.openapi_extra or {}
     return not any(name in extra for name in _CLOSED)
-
-
-def address_of(peer: str, forwarded: list[str], proxies: Collection[Network]) -> str | None:
-    """Who is counted: `peer`, or behind trusted proxies the last hop that is none of them. None: nobody.
-
-    IPv6 is counted by /64, which is what one customer has.
-    """
-    hops = [*(hop.strip() for value in forwarded for hop in value[-4096:].split(",")), peer]
-    for hop in reversed(hops):
-        try:
-            address = ipaddress.ip_address(hop)
-        except ValueError:
-            return hop[:64]
-        if not any(address in network for network in proxies):
-            break
-    if address.is_loopback:
-        return None
-    return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
-
-
-def believed_address(settings: IssuerSettings) -> Callable[[Request], str]:
-    """Says whose guesses are counted together: as `address_of`, and all of this very machine as one."""
-    proxies = tuple(ipaddress.ip_network(network) for network in settings.trusted_proxies)
-
-    def address(request: Request) -> str:
-        peer = request.client.host if request.client else ""
-        return address_of(peer, request.headers.getlist("x-forwarded-for"), proxies) or peer
-
-    return address
 
 
 def _tell(request: Request, policy: str, spent: Spent) -> None:

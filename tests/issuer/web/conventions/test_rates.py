@@ -15,9 +15,10 @@ from starlette.testclient import TestClient
 
 from ecard_card.errors import RateLimited
 from ecard_issuer.rates import RateLimit
-from ecard_issuer.web.conventions.rates import UNCOUNTED, address_of, is_open
+from ecard_issuer.web.conventions.rates import UNCOUNTED, is_open
 from ecard_issuer.web.embedded import embed
 from ecard_verifier.callers import Role
+from ecard_verifier.web.addresses import address_of
 from tests.issuer.service import START, Service
 from tests.issuer.web.conventions.conftest import QUOTA
 
