@@ -13,7 +13,7 @@ import pytest
 
 from ecard_card.errors import Conflict, Unavailable
 from ecard_verifier.counters.database import FILE_NAME, Database
-from ecard_verifier.counters.ledger_sql import SqlLedger
+from ecard_verifier.counters.ledger_sql import SHOWINGS_KEPT, SqlLedger
 from ecard_verifier.counters.secret import seal, unseal
 from ecard_verifier.counters.shift import as_csv
 from ecard_verifier.purposes.purposes import Field
@@ -61,7 +61,10 @@ def test_what_is_over_is_deleted_and_the_rows_of_a_shift_after_months(tmp_path: 
     assert [count(table) for table in ("results", "scans", "showings", "shifts")] == [1, 1, 1, 1]
     house.clock.now += timedelta(minutes=16)
     page.get("/v1/counter/session")
-    assert [count(table) for table in ("results", "scans", "showings", "shifts")] == [0, 0, 1, 1]
+    assert [count(table) for table in ("results", "scans", "showings", "shifts")] == [0, 1, 1, 1]
+    ledger, over = house.counters.administration.ledger, house.clock.now + SHOWINGS_KEPT
+    ledger.forget(over, house.clock.now - timedelta(days=90))
+    assert [count(table) for table in ("results", "scans", "showings", "shifts")] == [0, 0, 0, 1]
     house.counters.administration.ledger.forget(house.clock.now, house.clock.now)
     assert count("shifts") == 0
     house.counters.close()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 
+import pytest
 from starlette.testclient import TestClient
 
 from ecard_card.status import EcardStatus
+from ecard_verifier.counters.model import Source
 from tests.verifier.counters.kit import House, Json, scan_body
 
 UPLOADS = "/v1/counter/uploads"
@@ -93,6 +95,28 @@ def test_a_scan_whose_answer_was_lost_is_told_as_it_was(house: House, hospital: 
     [answer] = hand_in(page, sent)
     assert answer["verification_id"] == online["verification_id"]
     assert told(answer) == ("valid", "ok", False)
+
+
+@pytest.mark.parametrize("later", [timedelta(minutes=16), timedelta(days=6)])
+def test_what_is_handed_in_again_much_later_is_the_same_scan(house: House, hospital: Json, later: timedelta) -> None:
+    """A page that never heard the answer asks again when it has a network: one row, one count, one answer."""
+    counter_id = house.counter(hospital)
+    page, body = house.page(hospital, counter_id), scan_body(house.code())
+    online = page.post("/v1/counter/verifications", json=body).json()
+    sent, refused = item(house, house.code()), item(house, "no code", outcome="invalid", reason="unreadable_code")
+    first = hand_in(page, sent, refused)
+    before = house.clock.now
+    try:
+        house.clock.now += later
+        again = house.page(hospital, counter_id)  # which tidies up as well
+        assert hand_in(again, sent, refused) == first
+        [told_online] = hand_in(again, item(house, body["code"], before, scan_id=body["scan_id"]))
+        assert told_online["verification_id"] == online["verification_id"]
+        assert told(told_online) == ("valid", "ok", False)
+        rows = house.counters.administration.ledger.rows(counter_id, before - timedelta(days=9), 100)
+        assert sorted(row.source for row in rows) == [Source.ONLINE, Source.UPLOAD, Source.UPLOAD]
+    finally:
+        house.clock.now = before
 
 
 def test_a_batch_is_bounded_and_one_bad_item_spoils_no_other(house: House, hospital: Json) -> None:

@@ -109,7 +109,8 @@ class CounterDesk:
             self.spend(group, counter, now)
             result = self._judge(place, purpose, scan.code, self._asked(scan, counter, now), None)
             record = self._record(result, place, purpose, scan.way.value, Source.ONLINE, mark, scan.scan_id)
-            kept = {"verification_id": record.verification_id, "content": content}
+            said = {"outcome": record.outcome.value, "reason": record.reason}
+            kept = {"verification_id": record.verification_id, "content": content, **said}
             sealed = seal(mark + scan.scan_id, "scan", kept)
             self._keep(record, mark, sealed, place)
         except BaseException:

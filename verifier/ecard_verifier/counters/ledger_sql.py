@@ -17,10 +17,10 @@ _ROW: Final = (
 _ALARM: Final = (
     "alarm_id, kind, incident, group_id, counter_id, first_at, last_at, count, acknowledged_by, acknowledged_at"
 )
-#: A code may be handed in by a page that was without a network so long; until then we know where it was accepted.
+#: A code may be handed in by a page that was without a network so long; until then we know where it was accepted, and
+#: which scans were judged.
 SHOWINGS_KEPT: Final = timedelta(days=8)
 _GUESSES_KEPT: Final = timedelta(days=1)
-_SCANS_KEPT: Final = timedelta(minutes=15)
 
 
 class SqlLedger:
@@ -165,7 +165,7 @@ class SqlLedger:
         with self._db.changing() as do:
             do("DELETE FROM results WHERE until <= ?", (seconds,))
             do("DELETE FROM challenges WHERE until <= ?", (seconds,))
-            do("DELETE FROM scans WHERE began < ?", ((now - _SCANS_KEPT).timestamp(),))
+            do("DELETE FROM scans WHERE began < ?", ((now - SHOWINGS_KEPT).timestamp(),))
             do("DELETE FROM showings WHERE at < ?", ((now - SHOWINGS_KEPT).timestamp(),))
             do("DELETE FROM guesses WHERE at < ?", ((now - _GUESSES_KEPT).timestamp(),))
             do("DELETE FROM devices WHERE until <= ?", (seconds,))

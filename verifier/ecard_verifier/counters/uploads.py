@@ -71,7 +71,7 @@ class UploadDesk:
         now, mark = self._service.now(), digest("scan", counter.counter_id, upload.scan_id)
         begun = self._ledger.begin_scan(mark, now, now - _ABANDONED)
         if isinstance(begun, bytes):
-            return self._again(upload, unseal(mark + upload.scan_id, "scan", begun), group.group_id)
+            return self._again(upload, unseal(mark + upload.scan_id, "scan", begun))
         if not begun:  # its twin is being judged: the page asks again with the next batch
             return Uploaded(upload.scan_id, "", Outcome.UNDECIDED, "scan_in_flight", False)
         try:
@@ -88,14 +88,12 @@ class UploadDesk:
         self._tally.count(answer.outcome.value, answer.reason, purpose.purpose)
         return answer
 
-    def _again(self, upload: Upload, kept: dict[str, object], group_id: str) -> Uploaded:
+    def _again(self, upload: Upload, kept: dict[str, object]) -> Uploaded:
         """What was said before: of this upload, or online, where the page never got the answer."""
-        verification_id = str(kept.get("verification_id"))
-        if "outcome" in kept:
-            outcome = Outcome(str(kept["outcome"]))
-            return Uploaded(upload.scan_id, verification_id, outcome, str(kept["reason"]), kept["alarm"] is True)
-        record = self._desk.result(verification_id, group_id)
-        return Uploaded(upload.scan_id, verification_id, record.outcome, record.reason, False)
+        outcome = Outcome(str(kept["outcome"]))
+        return Uploaded(
+            upload.scan_id, str(kept["verification_id"]), outcome, str(kept["reason"]), kept.get("alarm") is True
+        )
 
     def _judge(self, upload: Upload, purpose: Purpose, counter: Counter, mark: str, now: datetime) -> Result:
         refusal = None
