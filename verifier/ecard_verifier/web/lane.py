@@ -33,12 +33,13 @@ class Lane:
     async def run(self, work: Callable[[], Answer]) -> Answer:
         """What `work` returns or raises. It may wait for a file of this machine and for nothing else: whatever is
         behind it waits as well."""
-        outcome: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Answer] = loop.create_future()
         with self._guard:
             self._waiting.append((work, outcome))
             idle, self._busy = not self._busy, True
         if idle:
-            self._thread.submit(self._work)
+            loop.call_soon(self._thread.submit, self._work)  # not before the loop has read what else has come
         return await outcome
 
     def _work(self) -> None:
