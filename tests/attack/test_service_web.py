@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 from typing import Any
 
@@ -17,15 +18,18 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import event
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from ecard_card.errors import InvalidInput, NotAllowed, Unavailable
 from ecard_card.status import CardChange
 from ecard_issuer.feed_hub import FeedHub, Follower
+from ecard_issuer.web import feed
 from ecard_issuer.web.app import FORMS
 from ecard_issuer.web.embedded import embed
 from ecard_issuer.web.feed import Places, stream
 from ecard_sdk.device import DeviceKey
-from ecard_verifier.callers import Role
+from ecard_verifier.callers import Caller, Role
+from ecard_verifier.web.base import adopt, new_api
 from tests.issuer.service import ORIGIN, Service, open_service
 from tests.issuer.web.test_authorisation import NAMED, ROWS
 from tests.issuer.web.test_journey import enrol, issue, post
@@ -277,6 +281,27 @@ def test_a_stream_ends_when_its_token_is_revoked() -> None:
         return [line async for line in stream(follower, hub, allowed, silence=0.01, recheck=0)]
 
     assert len(asyncio.run(follow())) == 2
+
+
+def test_a_caller_taken_out_hears_no_more_of_the_feed(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    callers = {"token": Caller("follower", Role.VERIFIER)}
+    monkeypatch.setattr(feed, "stream", partial(feed.stream, silence=0.01, recheck=0))
+    app = new_api("feed", "")
+    adopt(app, feed.feed_router(service.issuer, callers.get))
+    headers = [(b"authorization", b"Bearer token")]
+    scope = {"type": "http", "method": "GET", "path": "/v1/feed", "query_string": b"", "headers": headers}
+    heard: list[Message] = []
+
+    async def silent() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        heard.append(message)
+        callers.clear()
+
+    asyncio.run(asyncio.wait_for(app(scope, silent, send), 5))
+    assert (heard[0]["status"], heard[-1]["more_body"]) == (200, False)
 
 
 def test_followers_leave_room_for_others() -> None:

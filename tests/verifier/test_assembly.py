@@ -28,7 +28,7 @@ from ecard_verifier.config import FetchStatuses, VerifierSettings, load_embedded
 from ecard_verifier.counters.entrance import MOST_WRONG
 from ecard_verifier.counters.secret import new_code
 from ecard_verifier.feed import CredentialIssued
-from ecard_verifier.service import utc_now
+from ecard_verifier.service import MustWait, utc_now
 from ecard_verifier.web.assemble import assemble
 from ecard_verifier.web.auth import HashedTokens
 from tests.verifier.counters.kit import BASE
@@ -238,6 +238,12 @@ def test_a_verifier_follows_several_issuers_and_fetches_the_lists_of_others(file
         feeds[1].store(1, signed(west, change(west, EcardStatus.SUSPENDED), 1, at=utc_now()))
         wait_for(lambda: scan(west) == ("invalid", "suspended"))
         assert scan(east)[0] in ("valid", "check")
+        device = DeviceKey.generate()
+        with pytest.raises(MustWait):
+            verifier.service.verify(
+                device.offline_code(south.compact(south.credential(device)), utc_now()), at_once=True
+            )
+        assert hosted.asked == 0, "whoever must not wait asks nobody"
         assert scan(south)[0] in ("valid", "check")
         assert hosted.asked == 1
         feeds[0].hang_up()

@@ -52,13 +52,20 @@ class Asked:
 NOTHING_ASKED: Final = Asked()
 
 
+class MustWait(Exception):
+    """The verdict depends on what somebody says over a network. Nothing was kept of the question."""
+
+
 def utc_now() -> datetime:
     """The clock of a running service."""
     return datetime.now(UTC)
 
 
 class VerificationService:
-    """Safe from several threads. `audience` is what this verifier is called when a request names nothing else."""
+    """Safe from several threads. `audience` is what this verifier is called when a request names nothing else.
+
+    `at_hand` is what can be read of `statuses` without asking anybody, all of it where nothing is given.
+    """
 
     def __init__(
         self,
@@ -72,8 +79,10 @@ class VerificationService:
         audience: str | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         numbers: NumberSource | None = None,
+        at_hand: Statuses | None = None,
     ) -> None:
         self._trust, self._statuses, self._credentials = trust, statuses, credentials
+        self._at_hand = statuses if at_hand is None else at_hand
         self._replay, self._policy, self._clock = replay, policy, clock
         self._audience, self._random_bytes = audience, random_bytes
         self._numbers = numbers
@@ -87,6 +96,7 @@ class VerificationService:
         minimum_assurance: ChipAssurance | None = None,
         again_here: bool = False,
         asked: Asked = NOTHING_ASKED,
+        at_once: bool = False,
     ) -> Result:
         """Judge `code` (any text) for `counter`; a verdict in every case.
 
@@ -94,20 +104,25 @@ class VerificationService:
         with `again_here`, at the counter that had it the first time `check` with reason `shown_again`.
         A code refused for another reason is not used up: a person may show it again once the reason is gone.
         Ten digits stand for a code where `numbers` says which. `minimum_assurance` can raise the service's own
-        demand, not lower it. `asked` is what the holder's signature has to answer.
+        demand, not lower it. `asked` is what the holder's signature has to answer. With `at_once` nobody is asked over
+        a network: raises `MustWait` where the verdict depends on that.
         """
         policy, now = self._policy_with(minimum_assurance), self._clock()
         number = None if self._numbers is None or asked.nonce is not None else as_number(code)
         if number is not None and self._numbers is not None:
+            if at_once:
+                raise MustWait
             try:
                 code = self._numbers.code_of(number, counter or "")
             except EcardError as error:
-                verdict = self._judge(code, now, policy, audience or self._audience, asked)
+                verdict = self._judge(code, now, policy, audience, asked)
                 unknown = replace(verdict, outcome=outcome_of(error), reason=error.code)
                 return Result(self.new_id(), unknown, None, now)
-        verdict = self._judge(code, now, policy, audience or self._audience, asked)
+        verdict = self._judge(code, now, policy, audience, asked, at_once=at_once)
+        if at_once and verdict.reason in (*_KEYS_MAY_HAVE_CHANGED, "status_unknown"):
+            raise MustWait
         if verdict.reason in _KEYS_MAY_HAVE_CHANGED and self._trust.refresh():
-            verdict = self._judge(code, now, policy, audience or self._audience, asked)
+            verdict = self._judge(code, now, policy, audience, asked)
         if verdict.reason == "unknown_credential" and self._behind(now, policy):
             verdict = replace(verdict, outcome=Outcome.UNDECIDED, reason="mirror_behind")
         verdict, first_seen = self._once(verdict, counter or "", now, again_here)
@@ -129,7 +144,7 @@ class VerificationService:
         strict = self._policy_with(minimum_assurance)
         late = max(0, int((now - scanned_at).total_seconds()))
         lenient = replace(strict, code_life=strict.code_life + late)
-        verdict = self._judge(code, now, lenient, audience or self._audience, NOTHING_ASKED)
+        verdict = self._judge(code, now, lenient, audience, NOTHING_ASKED)
         ends = verdict.code_expires_at
         if ends is not None and ends - timedelta(seconds=lenient.code_life) > scanned_at + 2 * _skew(strict):
             line = CheckLine(len(STEPS) + 1, FIRST_USE, None, "the device signed after the code was scanned")
@@ -172,16 +187,16 @@ class VerificationService:
         return "ver_" + b64url_encode(self._random_bytes(16))
 
     def _judge(
-        self, code: str, now: datetime, policy: Policy, audience: str | None, asked: Asked = NOTHING_ASKED
+        self, code: str, now: datetime, policy: Policy, audience: str | None, asked: Asked, *, at_once: bool = False
     ) -> Verdict:
         return check(
             code,
             self._trust.current(),
-            self._statuses,
+            self._at_hand if at_once else self._statuses,
             now,
             policy,
             credentials=self._credentials,
-            audience=audience,
+            audience=audience or self._audience,
             nonce=asked.nonce,
             transaction_data=asked.transaction_data,
         )

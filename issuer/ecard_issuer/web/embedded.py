@@ -175,7 +175,10 @@ def _verifier(deployment: Deployment, settings: EmbeddedSettings) -> Verifier:
     known, replay = Mirrors(mirrors, others), ReplayGuard(directory / "replay.sqlite3")
     numbers = BookNumbers([issuer.showing.numbers for issuer in deployment.issuers], clock)
     service = VerificationService(
-        trust, known, known, replay, policy, clock, audience=settings.audience, numbers=numbers
+        *(trust, known, known, replay, policy, clock),
+        audience=settings.audience,
+        numbers=numbers,
+        at_hand=Mirrors(mirrors),
     )
     published = {issuer.identity.issuer: OwnStatuses(issuer) for issuer in deployment.issuers}
     bundles = CounterBundles(published, lambda: trust.root, lambda: _version_of(trust), clock)

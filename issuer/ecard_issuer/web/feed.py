@@ -17,7 +17,7 @@ from ecard_card.errors import EcardError, Unavailable
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.feed_hub import FeedHub, Follower, Message
 from ecard_verifier.callers import Caller, Role
-from ecard_verifier.web.auth import Authenticate, Credentials, require_role
+from ecard_verifier.web.auth import Authenticate, require_role
 from ecard_verifier.web.base import needs, problems
 
 _SILENCE: Final = 5.0  # seconds without any message until a comment shows whether the follower is still there
@@ -44,15 +44,15 @@ def feed_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter:
         openapi_extra=needs(Role.VERIFIER),
     )
     def follow_feed(
-        given: Credentials,
         since: Annotated[int, Query(ge=0, le=2**53 - 1, description="The number of the last event that is known.")] = 0,
         caller: Caller = Depends(allowed),  # noqa: B008 - how FastAPI is told
+        token: str = Depends(allowed.token),
     ) -> StreamingResponse:
         """Goes on while the token is good. Events are signed tokens numbered without a gap; a beat follows every
         second at the latest. 503 when too many follow already."""
         places.ask(caller.name)
         follower = Follower(issuer.register, issuer.hub, since)
-        lines = places.held(caller.name, stream(follower, issuer.hub, lambda: allowed(given)))
+        lines = places.held(caller.name, stream(follower, issuer.hub, lambda: allowed.caller(token)))
         return StreamingResponse(lines, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     return router

@@ -134,7 +134,10 @@ def assemble(
     policy = replace(ONLINE_POLICY, minimum_assurance=settings.minimum_assurance)
     numbers = HttpNumbers([(issuer.url, issuer.feed_token) for issuer in followed])
     service = VerificationService(
-        trust, all_mirrors, all_mirrors, replay, policy, clock, audience=settings.audience, numbers=numbers
+        *(trust, all_mirrors, all_mirrors, replay, policy, clock),
+        audience=settings.audience,
+        numbers=numbers,
+        at_hand=Mirrors(mirrors),
     )
     facts = HttpFacts({issuer.issuer: (issuer.url, issuer.feed_token) for issuer in followed})
     published = {issuer.issuer: PublishedStatus(issuer.url) for issuer in followed}

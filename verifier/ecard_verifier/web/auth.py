@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import Depends
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
 
 from ecard_card import jose
 from ecard_card.errors import InvalidInput, NotAllowed, NotAuthenticated, NotFound, Unavailable
@@ -19,37 +19,46 @@ from ecard_verifier.callers import CALLER_NAME, Caller, Role, token_hash
 _MAX_TOKEN: Final = 256
 _ROLES: Final = frozenset(role.value for role in Role)
 _FORMAT: Final = "ecard-tokens/1"
-_BEARER = HTTPBearer(auto_error=False, description="A token made at first start.")
-
-#: For a route that has to ask again later, while its answer goes on.
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
-
 
 Authenticate = Callable[[str], Caller | None]
 
 
-def require_role(authenticate: Authenticate, *roles: Role) -> Callable[..., Awaitable[Caller]]:
+class RoleBearer(HTTPBearer):
+    """See `require_role`. The scheme itself, and not what depends on it: FastAPI resolves each step between the two
+    anew for every request."""
+
+    def __init__(self, authenticate: Authenticate, roles: Collection[Role]) -> None:
+        super().__init__(scheme_name="HTTPBearer", auto_error=False, description="A token made at first start.")
+        self._authenticate, self._roles = authenticate, roles
+        self._at_once: Callable[[str], bool] = getattr(authenticate, "at_once", lambda _token: False)
+
+    async def __call__(self, request: HTTPConnection) -> Caller:  # type: ignore[override]
+        token = await self.token(request)
+        return self.caller(token) if self._at_once(token) else await run_in_threadpool(self.caller, token)
+
+    async def token(self, request: HTTPConnection) -> str:
+        """What was sent, for a route that has to ask again while its answer goes on; empty where nothing was."""
+        given = await super().__call__(request)
+        return "" if given is None else given.credentials
+
+    def caller(self, token: str) -> Caller:
+        """Whose token this is, now. Raises as `require_role`."""
+        known = self._authenticate(token) if 0 < len(token) <= _MAX_TOKEN else None
+        if known is None:
+            raise NotAuthenticated("not_authenticated", "a valid bearer token is needed")
+        if known.role is not Role.OPERATOR and known.role not in self._roles:
+            raise NotAllowed("not_allowed", "this caller's role may not do this")
+        return known
+
+
+def require_role(authenticate: Authenticate, *roles: Role) -> RoleBearer:
     """A FastAPI dependency: the caller, if it has one of `roles` or is an operator.
 
     `authenticate` is asked in a worker thread, unless it has a method `at_once` that says of the token that nothing
     has to be waited for: a thread costs more than the question. Raises `NotAuthenticated` `not_authenticated`,
     `NotAllowed` `not_allowed`.
     """
-    at_once: Callable[[str], bool] = getattr(authenticate, "at_once", lambda _token: False)
-
-    async def caller(given: Credentials) -> Caller:
-        token = given.credentials if given is not None else ""
-        return known_as(token) if at_once(token) else await run_in_threadpool(known_as, token)
-
-    def known_as(token: str) -> Caller:
-        known = authenticate(token) if 0 < len(token) <= _MAX_TOKEN else None
-        if known is None:
-            raise NotAuthenticated("not_authenticated", "a valid bearer token is needed")
-        if known.role is not Role.OPERATOR and known.role not in roles:
-            raise NotAllowed("not_allowed", "this caller's role may not do this")
-        return known
-
-    return caller
+    return RoleBearer(authenticate, roles)
 
 
 class HashedTokens:

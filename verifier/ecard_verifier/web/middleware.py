@@ -12,13 +12,12 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ecard_card import jose
 from ecard_card.errors import InvalidInput
 from ecard_verifier.faults import described
-from ecard_verifier.web.problems import problem, request_id
+from ecard_verifier.web.problems import header, problem, request_id
 
 MAX_BODY: Final = 64 << 10
 NO_PATHS: Final[Mapping[str, int]] = MappingProxyType({})
@@ -32,12 +31,12 @@ _MAX_DEPTH: Final = 64
 _FORM: Final = "application/x-www-form-urlencoded"
 _CLOSE: Final = {"Connection": "close"}
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
-_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
+_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
 
 
 class Guard:
@@ -51,7 +50,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
+        given = header(scope, b"x-request-id")
         identity = given if _ID.fullmatch(given) else secrets.token_urlsafe(12)
         state: MutableMapping[str, Any] = scope.setdefault("state", {})
         state["request_id"] = identity
@@ -61,10 +60,10 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = identity
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = [(name, value) for name, value in message.get("headers", ()) if name != b"x-request-id"]
+                named = {name for name, _ in headers}
+                headers.extend(one for one in _HEADERS if one[0] not in named)
+                message["headers"] = [*headers, (b"x-request-id", identity.encode())]
             await send(message)
 
         try:
@@ -102,31 +101,31 @@ class BodyLimit:
         self._large = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope) if scope["type"] == "http" else {}
-        length = headers.get("content-length", "0")
-        if (not length.isdigit() or int(length) == 0) and "transfer-encoding" not in headers:
+        length, encoded = "", False
+        if scope["type"] == "http":
+            length = header(scope, b"content-length")
+            encoded = any(name == b"transfer-encoding" for name, _ in scope["headers"])
+        if (not length.isdigit() or int(length) == 0) and not encoded:
             await self._app(scope, receive, send)
             return
         limit = self._limit_of(scope["path"])
         if length.isdigit() and (len(length) > 18 or int(length) > limit):
             await self._too_large(scope, receive, send)
             return
-        if limit == self._limit or ("transfer-encoding" not in headers and int(length) <= self._limit):
-            await self._bounded(scope, receive, send, headers, limit)
+        if limit == self._limit or (not encoded and int(length) <= self._limit):
+            await self._bounded(scope, receive, send, limit)
             return
         if self._large >= MOST_LARGE:
             await problem(scope, 503, "service_unavailable", headers=_CLOSE)(scope, receive, send)
             return
         self._large += 1
         try:
-            await self._bounded(scope, receive, send, headers, limit)
+            await self._bounded(scope, receive, send, limit)
         finally:
             self._large -= 1
 
-    async def _bounded(
-        self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str], limit: int
-    ) -> None:
-        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        media_type = header(scope, b"content-type").partition(";")[0].strip().lower()
         if media_type not in self._media_types_of(scope["path"]):
             await problem(scope, 415, "unsupported_media_type")(scope, receive, send)
             return

@@ -112,7 +112,7 @@ class Live(BaseModel):
     live: Literal[True] = True
 
 
-def to_json(result: Result, record: Record | None = None) -> dict[str, object]:
+def members(result: Result, record: Record | None = None) -> dict[str, object]:
     """The members of a `Verification`. `record` is what became of it where a purpose was named."""
     seen = result.first_seen
     answer: dict[str, object] = {

@@ -72,8 +72,7 @@ def problem(
     scope: Scope, status: int, code: str, detail: str = "", headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """The response for `code`; its title is in the language that the request prefers."""
-    accepted = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"accept-language"), "")
-    language = messages.language(accepted)
+    language = messages.language(header(scope, b"accept-language"))
     body = Problem(
         type=f"{PAGES}/{code}",
         title=messages.text(code, language),
@@ -85,6 +84,11 @@ def problem(
     )
     extra = {"Content-Language": language, **(headers or {})}
     return JSONResponse(body.model_dump(), status, headers=extra, media_type=MEDIA_TYPE)
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """The first of this name, which is in small letters; empty where there is none."""
+    return next((value.decode("latin-1") for given, value in scope["headers"] if given == name), "")
 
 
 def request_id(scope: Scope) -> str:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import JSONResponse
+from pydantic_core import to_json
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
 from ecard_card.card import ChipAssurance
 from ecard_card.errors import InvalidInput, NotAllowed, NotFound, RuleViolation
@@ -17,12 +21,14 @@ from ecard_verifier.counters.assembly import Counters
 from ecard_verifier.counters.desk import RESULT_LIFE, Place
 from ecard_verifier.counters.model import COUNTER_PREFIX
 from ecard_verifier.counters.office import Who
+from ecard_verifier.counters.record import Record
 from ecard_verifier.replay import FirstSeen
-from ecard_verifier.service import NOTHING_ASKED, Asked, Result, VerificationService
+from ecard_verifier.service import NOTHING_ASKED, Asked, MustWait, Result, VerificationService
 from ecard_verifier.web.auth import Authenticate, require_role
 from ecard_verifier.web.base import needs, problems
 from ecard_verifier.web.counter_models import VerificationResult, VerificationUseBody, verification_json
-from ecard_verifier.web.models import Verification, VerificationRequest, to_json
+from ecard_verifier.web.lane import Lane
+from ecard_verifier.web.models import Verification, VerificationRequest, members
 
 #: What a caller hears of a place that is not its own.
 ELSEWHERE: Final = "another counter"
@@ -33,7 +39,12 @@ VerificationId = Annotated[str, Path(pattern="^ver_[A-Za-z0-9_-]{22}$", descript
 def verifications_router(
     service: VerificationService, authenticate: Authenticate, counters: Counters | None
 ) -> APIRouter:
-    """The verb itself; with `counters` also the routes of what it leaves behind."""
+    """The verb itself; with `counters` also the routes of what it leaves behind.
+
+    What is judged by what this machine knows is judged on a lane. What somebody has to be asked for over a network, and
+    what groups keep in their stores, waits on a worker thread of its own.
+    """
+    lane = Lane("ecard-judge")
     router = APIRouter(prefix="/v1/verifications", tags=["verification"])
     counter_role = Depends(require_role(authenticate, Role.COUNTER))
 
@@ -54,14 +65,18 @@ def verifications_router(
         ),
         openapi_extra=needs(Role.COUNTER),
     )
-    def create_verification(request: VerificationRequest, caller: Caller = counter_role) -> JSONResponse:
+    async def create_verification(request: VerificationRequest, caller: Caller = counter_role) -> Response:
         """Every text gets a verdict, also one that is no code at all. A valid code is used up by this. With a
         `purpose`, callers of a group get what it permits them to see; without one, what the holder disclosed."""
         if counters is None or caller.group is None:
             if request.purpose is not None:
                 raise NotAllowed("group_needed", "purposes are for the tokens of a group of merchants")
-            return JSONResponse(to_json(_plain(service, counters, request, caller)))
-        return _of_group(counters, request, caller, caller.group)
+            plain = partial(_plain, service, counters, request, caller)
+            try:
+                return await lane.run(partial(plain, at_once=True))
+            except MustWait:
+                return await run_in_threadpool(plain, at_once=False)
+        return await run_in_threadpool(_of_group, counters, request, caller, caller.group)
 
     if counters is not None:
         _add_results(router, counters, counter_role)
@@ -69,8 +84,13 @@ def verifications_router(
 
 
 def _plain(
-    service: VerificationService, counters: Counters | None, request: VerificationRequest, caller: Caller
-) -> Result:
+    service: VerificationService,
+    counters: Counters | None,
+    request: VerificationRequest,
+    caller: Caller,
+    *,
+    at_once: bool,
+) -> Response:
     """For a caller of no group, who names places as it likes, but never like a counter of a group."""
     place = request.counter or caller.name
     if place.startswith((COUNTER_PREFIX, _GROUP_PREFIX)):
@@ -83,17 +103,18 @@ def _plain(
         audience=request.audience,
         minimum_assurance=_assurance(request),
         asked=_asked(request, request.audience or service.audience, service.now()),
+        at_once=at_once,
     )
     if counters is not None:
         result = counters.desk.put_down(result, place)
         counters.tally.count(result.verdict.outcome.value, result.verdict.reason, None)
     seen = result.first_seen
     if seen is not None and seen.where.startswith((COUNTER_PREFIX, _GROUP_PREFIX)):
-        return _seen_at(result, ELSEWHERE)
-    return result
+        result = _seen_at(result, ELSEWHERE)
+    return _told(result)
 
 
-def _of_group(counters: Counters, request: VerificationRequest, caller: Caller, group_id: str) -> JSONResponse:
+def _of_group(counters: Counters, request: VerificationRequest, caller: Caller, group_id: str) -> Response:
     """For a system of a group: at one of its counters, or in its own name."""
     organisation, desk = counters.administration.organisation, counters.desk
     group = organisation.group(group_id, group_id)
@@ -112,8 +133,12 @@ def _of_group(counters: Counters, request: VerificationRequest, caller: Caller, 
         told = result if mine else _seen_at(result, ELSEWHERE)
     if purpose is None:
         counters.tally.count(result.verdict.outcome.value, result.verdict.reason, None)
-        return JSONResponse(to_json(told))
-    return JSONResponse(to_json(told, desk.system(place, purpose, result)))
+        return _told(told)
+    return _told(told, desk.system(place, purpose, result))
+
+
+def _told(result: Result, record: Record | None = None) -> Response:
+    return Response(to_json(members(result, record)), media_type="application/json")
 
 
 def _is_of(counters: Counters, seen: FirstSeen, group_id: str) -> bool:
