@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from ecard_card.errors import CheckFailed, EcardError, InvalidInput, NotFound, Unavailable
 from ecard_issuer.card_desk import Identity
@@ -18,6 +19,9 @@ from ecard_verifier.policy import ONLINE_POLICY
 from ecard_verifier.purposes.masking import Mask
 from ecard_verifier.purposes.purposes import PERSONAL, Field
 
+#: The verifier beside an issuer, as people read it on their record.
+_OWN: Final = "own"
+
 
 def facts_of(
     issuer: Issuer,
@@ -26,11 +30,13 @@ def facts_of(
     wanted: Wanted,
     now: datetime,
     *,
+    by: str,
     full: bool,
     answers: str | None = None,
 ) -> Facts:
     """Exactly what is wanted of the holder of the card that `code` shows; None for what is not known, and without
-    `full` for whatever would not be masked.
+    `full` for whatever would not be masked. What is told of a person stands on that person's record of accesses: that
+    the verifier `by` was told it.
 
     Raises `CheckFailed` with the reason of the verdict where the code does not hold, `RuleViolation`
     `card_of_other_authority`, `Unavailable`.
@@ -47,10 +53,19 @@ def facts_of(
         identity = issuer.cards.identity(shown.card)
     except NotFound:
         raise CheckFailed("ended", "the person was erased") from None
-    return {
+    found = {
         field: {mask: _told(field, identity, shown.card, mask, full=full) for mask in masks}
         for field, masks in wanted.items()
     }
+    personal = {
+        field.value: [mask.value for mask, value in masks.items() if value is not None]
+        for field, masks in found.items()
+        if field in PERSONAL
+    }
+    personal = {field: masks for field, masks in personal.items() if masks}
+    if personal:
+        issuer.relying.looks.note(shown.card.holder_ref, by, audience, personal, code, now)
+    return found
 
 
 def _told(field: Field, identity: Identity, card: CardRow, mask: Mask, *, full: bool) -> str | None:
@@ -85,6 +100,6 @@ class OwnFacts:
         if own is None:
             raise Unavailable("facts_unavailable", "the issuer of this card is not in this process")
         try:
-            return facts_of(own, code, audience, wanted, own.clock(), full=True, answers=answers)
+            return facts_of(own, code, audience, wanted, own.clock(), by=_OWN, full=True, answers=answers)
         except EcardError as error:
             raise Unavailable("facts_unavailable", f"the issuer says {error.code}") from None

@@ -14,6 +14,7 @@ from ecard_card.errors import Unavailable
 from ecard_card.status import CardChange
 from ecard_issuer.chip.simulator import synthetic
 from ecard_issuer.holder_facts import OwnFacts
+from ecard_issuer.relying.accesses import AccessData
 from ecard_issuer.web.app import create_app
 from ecard_sdk.device import DeviceKey
 from ecard_verifier.callers import Role
@@ -74,6 +75,51 @@ def test_exactly_what_is_wanted_is_told(service: Service, phone: tuple[DeviceKey
     }
     short = phone[0].online_code(phone[1], service.clock())
     assert facts.of(ORIGIN, short, None, PAGE) == told
+
+
+def looks(service: Service, serial: int) -> list[dict[str, object]]:
+    """What stands on the record of who holds a synthetic card."""
+    card = service.issuer.cards.card_of(IdentificationCode(synthetic(serial).identification_code))
+    holder = service.issuer.cards.people.get(card.holder_ref)
+    data = AccessData(service.issuer.relying.store)
+    return [dict(one) for one in data.of_holder(holder, service.issuer.cards.people.seal_of(holder))]
+
+
+def test_who_was_told_what_stands_on_the_persons_record(
+    service: Service, phone: tuple[DeviceKey, bytes], facts: HolderFacts
+) -> None:
+    before, code = looks(service, 1), fresh(service, phone, "window-1")
+    with pytest.raises(Unavailable):
+        facts.of(ORIGIN, code[:-4] + "AAAA", "window-1", PAGE)
+    facts.of(ORIGIN, code, "window-1", {Field.REGION: [Mask.FULL]})
+    assert looks(service, 1) == before, "nothing personal was told"
+    for _ in range(2):  # a lost answer is asked for again
+        facts.of(ORIGIN, code, "window-1", PAGE)
+    [look] = [one for one in looks(service, 1) if one not in before]
+    verifier = "own" if isinstance(facts, OwnFacts) else look["verifier"]
+    assert look | {"access_id": "", "at": ""} == {
+        "access_id": "",
+        "at": "",
+        "verifier": verifier,
+        "counter": "window-1",
+        "facts": {"name": ["one-end"], "id_number": ["6+4"]},
+        "way": "shown-code",
+        "outcome": "permitted",
+    }
+    assert look["verifier"], "a name, never a token"
+    facts.of(ORIGIN, code, "window-1", WHOLE)
+    assert len(looks(service, 1)) == len(before) + 2
+
+
+def test_what_cannot_be_put_on_the_record_is_not_told(
+    service: Service, phone: tuple[DeviceKey, bytes], facts: HolderFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: object) -> None:
+        raise Unavailable("register_unavailable", "the database did not answer")
+
+    monkeypatch.setattr(service.issuer.relying.store, "note", away)
+    with pytest.raises(Unavailable):
+        facts.of(ORIGIN, fresh(service, phone), None, PAGE)
 
 
 def test_nobody_is_told_anything_without_a_code_that_holds(

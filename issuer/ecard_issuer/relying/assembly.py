@@ -21,7 +21,8 @@ from ecard_issuer.links.sql import SqlLinks
 from ecard_issuer.login.attempts import LoginRow
 from ecard_issuer.login.sql import SqlLogins
 from ecard_issuer.ports import Register
-from ecard_issuer.relying.desk import AccessData, CardPins, RelyingDesk
+from ecard_issuer.relying.accesses import AccessData, Looks
+from ecard_issuer.relying.desk import CardPins, RelyingDesk
 from ecard_issuer.relying.office import ServiceOffice
 from ecard_issuer.relying.own_trust import OwnTrust
 from ecard_issuer.relying.presence import Presence
@@ -46,6 +47,7 @@ class Relying:
     accounts: Accounts
     store: RelyingStore
     presence: Presence
+    looks: Looks
     subject_data: Sequence[SubjectData]
 
     def upkeep(self, now: datetime) -> None:
@@ -74,7 +76,7 @@ def assemble_relying(
     desk = RelyingDesk(services, store, cards, presence, accounts, rules, level_of=level_of, pins=pins)
     qualification = Qualification(desk, services, store, cards.people, signing, keys, keys.identity)
     sections = (AccessData(store), ConfirmationData(store), AccountData(account_store, register))
-    return Relying(services, desk, qualification, accounts, store, presence, sections)
+    return Relying(services, desk, qualification, accounts, store, presence, Looks(store, cards.people), sections)
 
 
 def _standing_logins(engine: Engine) -> Callable[[str], LoginRow | None]:

@@ -7,9 +7,8 @@ refused ones too, stands on the person's own record.
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -23,9 +22,8 @@ from ecard_issuer.acting_rules import ActingRules
 from ecard_issuer.card_desk import CardDesk
 from ecard_issuer.ecards import Ecard
 from ecard_issuer.levels.business import BusinessType
-from ecard_issuer.people import Seal
 from ecard_issuer.pins.secret import Secret
-from ecard_issuer.relying.catalogue import catalogue
+from ecard_issuer.relying.accesses import sealed_access
 from ecard_issuer.relying.claims import ACCOUNT_CLAIMS, Claim, disclosed, mask_tail
 from ecard_issuer.relying.office import ServiceOffice
 from ecard_issuer.relying.presence import Presence, Presented, Way
@@ -34,7 +32,6 @@ from ecard_issuer.relying.rules import Ask, request_hash, require_level, require
 from ecard_issuer.relying.services import RelyingService
 from ecard_issuer.rows import CardRow, HolderRow
 from ecard_verifier.callers import Caller
-from ecard_verifier.verdict import rfc3339
 
 
 class CardPins(Protocol):
@@ -296,34 +293,7 @@ class RelyingDesk:
             "reason": outcome,
         }
         seal = self._cards.people.seal_of(holder)
-        sealed = seal.seal(json.dumps(said, ensure_ascii=False).encode(), _context(holder.holder_ref, access_id))
-        return AccessRow(holder.holder_ref, access_id, digest, sealed, now)
-
-
-class AccessData:
-    """`SubjectData`: who asked about a person, for what, when, and what came of it."""
-
-    section = "accesses"
-
-    def __init__(self, store: RelyingStore) -> None:
-        self._store = store
-
-    def of_holder(self, holder: HolderRow, seal: Seal) -> Sequence[Mapping[str, object]]:
-        """See `SubjectData.of_holder`. Oldest first; standing permissions come last."""
-        told: list[Mapping[str, object]] = []
-        for row in self._store.accesses_of(holder.holder_ref):
-            said = json.loads(seal.open(row.sealed, _context(holder.holder_ref, row.access_id)))
-            business = catalogue().names_of(said["line"])
-            told.append({"access_id": row.access_id, "at": rfc3339(row.at), "business": business, **said})
-        told.extend(
-            {"service": row.service_id, "standing_permission_until": rfc3339(row.until)}
-            for row in self._store.subjects_of(holder.holder_ref)
-        )
-        return told
-
-
-def _context(holder_ref: str, access_id: str) -> str:
-    return f"access/{holder_ref}/{access_id}"
+        return sealed_access(holder.holder_ref, access_id, digest, said, seal, now)
 
 
 def _require_service(service: RelyingService, ask: Ask, now: datetime) -> None:

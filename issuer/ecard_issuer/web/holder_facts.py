@@ -59,7 +59,9 @@ def holder_facts_router(issuer: Issuer, authenticate: Authenticate) -> APIRouter
         the verifiers named in the setting `full_facts_to` only; others get masked ones."""
         wanted = {purposes.Field(name): [Mask(mask) for mask in masks] for name, masks in body.facts.items()}
         full = caller.name in issuer.settings.full_facts_to
-        found = facts_of(issuer, body.code, body.audience, wanted, issuer.clock(), full=full, answers=body.answers)
+        found = facts_of(
+            issuer, body.code, body.audience, wanted, issuer.clock(), by=caller.name, full=full, answers=body.answers
+        )
         told = {field.value: {mask.value: value for mask, value in masks.items()} for field, masks in found.items()}
         return HolderFactsAnswer.model_validate({"facts": told})
 
