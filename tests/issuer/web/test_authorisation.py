@@ -198,6 +198,8 @@ ROWS: dict[tuple[str, str], frozenset[Role] | None] = {
     ("GET", "/v1/reconciliations"): OPERATOR,
     ("GET", "/v1/reconciliations/{report_digest}"): OPERATOR,
     ("GET", "/v1/feed"): frozenset({Role.OPERATOR, Role.VERIFIER}),
+    ("GET", "/v1/feed/snapshot"): frozenset({Role.OPERATOR, Role.VERIFIER}),
+    ("GET", "/v1/feed/snapshot/{number}/chunks/{place}"): frozenset({Role.OPERATOR, Role.VERIFIER}),
     ("POST", "/v1/ssf/streams"): PARTNER,
     ("GET", "/v1/ssf/streams"): PARTNER,
     ("PATCH", "/v1/ssf/streams"): PARTNER,
