@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -159,6 +160,7 @@ def beginning(
     mirror: Mirror | None = None,
     trust: TrustProvider | None = None,
     now: datetime | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> tuple[Mirror, Beginning]:
     """An empty mirror in `folder`, and how it begins."""
     mirror = mirror or Mirror(folder / "mirror.sqlite3", issuer=world.issuer)
@@ -170,6 +172,7 @@ def beginning(
         trust or FixedTrust(world.trust()),
         lambda: moment,
         folder / "mirror.sqlite3.snapshot",
+        monotonic=monotonic,
     )
     return mirror, made
 

@@ -20,7 +20,7 @@ from ecard_card.status import EcardStatus
 from ecard_keys.homes.ephemeral import EphemeralSigner
 from ecard_keys.key import KeyPurpose
 from ecard_keys.trust.trust import Trust
-from ecard_verifier.beginning import MOST_BEGUN, MOST_FAILURES
+from ecard_verifier.beginning import MOST_BEGUN, PATIENCE
 from ecard_verifier.feed import FeedBeat
 from ecard_verifier.feed_snapshot import LONGEST
 from ecard_verifier.follower import Follower
@@ -289,8 +289,9 @@ def test_a_broken_download_goes_on_at_the_chunk_that_is_missing(world: World, tm
     source = Given(made)
     away = Unavailable("feed_snapshot_unavailable", "broke off")
     source.faults = {2: [away], 4: [away, away]}
-    mirror, begin = beginning(world, tmp_path, source)
-    for _ in range(3):
+    elapsed = [0.0]
+    mirror, begin = beginning(world, tmp_path, source, monotonic=lambda: elapsed[0])
+    for elapsed[0] in (0.0, PATIENCE - 1, PATIENCE + 5):  # each chunk begins the patience anew
         with pytest.raises(Unavailable):
             begin.make(GO)
         assert mirror.empty
@@ -303,10 +304,12 @@ def test_a_broken_download_goes_on_at_the_chunk_that_is_missing(world: World, tm
 def test_a_source_that_stays_away_holds_nobody_up(
     world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    mirror, begin = beginning(world, tmp_path, Away())
-    for _ in range(MOST_FAILURES - 1):
+    elapsed = [0.0]
+    mirror, begin = beginning(world, tmp_path, Away(), monotonic=lambda: elapsed[0])
+    for elapsed[0] in (0.0, 1.0, PATIENCE - 1):
         with pytest.raises(Unavailable):
             begin.make(GO)
+    elapsed[0] = PATIENCE
     begin.make(GO)
     assert (mirror.empty, begin.error) == (True, "feed_snapshot_unavailable")
     assert [record.getMessage() for record in caplog.records] == [
@@ -391,7 +394,7 @@ def test_a_part_that_may_no_longer_be_taken_is_thrown_away(world: World, tmp_pat
 def test_without_a_trust_list_nothing_is_settled(world: World, tmp_path: Path) -> None:
     source = Given(snapshot(world, folded(world, some(world))))
     mirror, begin = beginning(world, tmp_path, source, trust=FixedTrust(None))
-    for _ in range(2 * MOST_FAILURES):
+    for _ in range(10):
         with pytest.raises(CheckFailed, match="trust_missing"):
             begin.make(GO)
     assert (mirror.empty, begin.error) == (True, None)

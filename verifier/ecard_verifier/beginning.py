@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -21,8 +22,9 @@ from ecard_verifier.mirror_file import Awaited
 from ecard_verifier.trust_source import TrustProvider
 
 LOGGER: Final = logging.getLogger("ecard.feed")
-#: Attempts that bring no chunk, and snapshots that are begun with, before a mirror folds from event 1 instead.
-MOST_FAILURES: Final = 5
+#: Seconds without a chunk, and snapshots that are begun with, before a mirror folds from event 1 instead. That takes
+#: hours, and an issuer that is away cannot be folded from either.
+PATIENCE: Final = 600.0
 MOST_BEGUN: Final = 3
 #: Refusals that a newer trust list may turn, and those that hinder folding just as much.
 _MAY_HAVE_CHANGED: Final = frozenset({"unknown_key", "key_not_active"})
@@ -41,12 +43,15 @@ class Beginning:
         trust: TrustProvider,
         clock: Callable[[], datetime],
         path: Path,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._mirror, self._issuer, self._source = mirror, issuer, source
-        self._trust, self._clock, self._path = trust, clock, path
+        self._trust, self._clock, self._path, self._monotonic = trust, clock, path, monotonic
         self._error: str | None = None
         self._decided = False
-        self._failures = self._begun = 0
+        self._failing_since: float | None = None
+        self._begun = 0
 
     @property
     def error(self) -> str | None:
@@ -76,8 +81,10 @@ class Beginning:
             if error.code in _WITHOUT_TRUST:
                 raise
             if isinstance(error, Unavailable) and error.code != "algorithm_unavailable":
-                self._failures += 1
-                if self._failures < MOST_FAILURES:
+                now = self._monotonic()
+                if self._failing_since is None:
+                    self._failing_since = now
+                if now - self._failing_since < PATIENCE:
                     raise
             self._refuse(error.code)
 
@@ -108,7 +115,7 @@ class Beginning:
                     return False
                 chunk.require(data)
                 copy.add(chunk, data)
-                self._failures = 0
+                self._failing_since = None
             # A list that came meanwhile may have denied the signer.
             self._accepted(copy.manifest or "")
             # An issuer gives out what its feed has named: whatever it says of a later time comes after that event.

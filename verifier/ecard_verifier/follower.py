@@ -110,6 +110,8 @@ class Follower:
         self._trust.maintain()
         if self._beginning is not None:
             self._beginning.make(self._stop)
+            if self._stop.is_set():
+                return False
         # The last event is asked for once more: if it is not the same any more, the issuer's stream was set back.
         messages = self._source.events(max(0, self._mirror.position - 1))
         try:

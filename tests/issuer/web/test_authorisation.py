@@ -383,6 +383,7 @@ NAMED = {
     "report_digest": "ab" * 32,
     "list_id": "0",
     "number": "9",
+    "place": "0",
     "stream_id": "5a" * 16,
     "webhook_id": "5b" * 16,
     "event_id": "5c" * 16,
