@@ -96,7 +96,6 @@ INVENTORY: Final[Mapping[str, Kept]] = MappingProxyType(
         "ecard_binding": Kept(None, "only finds the card of an e-card"),
         "chip_key": Kept(None, "only finds the card of a chip's key"),
         "outbox": Kept(None, "what `events` and `credentials` show, on its way to verifiers"),
-        "feed_snapshot_chunk": Kept(None, "what `feed` comes to, for verifiers that begin"),
         "feed": Kept(None, "what `events` and `credentials` show, as verifiers were told"),
         "erased_person": Kept(None, "of people whose data is gone"),
         "approval": Kept(None, "that two people agreed about a change: names nobody"),
