@@ -117,6 +117,8 @@ class IssuerSettings(BaseSettings):
     status_ttl: int = Field(default=60, ge=1, le=86400)  # seconds a status list may be cached
     #: At the latest after so many seconds a change stands in a signed delta; with fewer there are more deltas.
     status_delta_seconds: int = Field(default=25, ge=1, le=55)
+    #: How old the newest snapshot of the feed may get; 0: none is made by itself. Verifiers take none older than a day.
+    feed_snapshot_hours: int = Field(default=12, ge=0, le=20)
     status_hours: int = Field(default=24, ge=1, le=168)  # a status list's life
     #: What one comparison of a PIN or e-card password costs (argon2id); OWASP's minimum is the least.
     pin_hash_kib: int = Field(default=19_456, ge=19_456, le=1 << 20)

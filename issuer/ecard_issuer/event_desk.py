@@ -23,6 +23,7 @@ from ecard_verifier.feed import (
     FeedBeat,
     KeyCompromised,
     OtherEvent,
+    SnapshotMade,
     StatusChanged,
     TrustListPublished,
     digest_of,
@@ -77,6 +78,8 @@ class EventDesk:
                 return [CredentialIssued(jose.b64url_decode(str(body["cwt"])))]
             case OutboxKind.TRUST_LIST:
                 return [TrustListPublished(_whole(body["version"]))]
+            case OutboxKind.SNAPSHOT:
+                return [SnapshotMade(_whole(body["number"]), str(body["digest"]))]
             case OutboxKind.STATUS:
                 changes = [
                     self._changed(entry, CardChange(str(body["change"])), _whole(body["sequence"]))

@@ -142,7 +142,7 @@ class Issuer:
     @property
     def _workers(self) -> tuple[Worker, ...]:
         told = self.channel_events.worker, self.partners.worker
-        return self.publishing.worker, *told, self.intake, self.privacy.retention
+        return self.publishing.worker, self.publishing.snapshot_worker, *told, self.intake, self.privacy.retention
 
     @property
     def publisher(self) -> Publisher:

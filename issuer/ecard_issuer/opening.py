@@ -302,6 +302,8 @@ def open_issuer(settings: IssuerSettings, place: DataDir, engine: Engine, outsid
             ttl=settings.status_ttl,
             life=settings.status_hours * 3600,
             delta_every=settings.status_delta_seconds,
+            snapshot_hours=settings.feed_snapshot_hours,
+            folder=place.path,
         ),
         operators=Desk(register, approvals=approvals),
         hub=hub,

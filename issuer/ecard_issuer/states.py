@@ -39,6 +39,7 @@ class OutboxKind(StrEnum):
     ENDED = "ended"  # a planned credential was voided: whatever was signed for it is invalid
     REBOUND = "rebound"  # a replacement moved an e-card to this card
     TRUST_LIST = "trust_list"  # a trust list was published
+    SNAPSHOT = "snapshot"  # a snapshot of the feed was made
     KEY_COMPROMISED = "key_compromised"  # a signing key was declared stolen or lost
 
 

@@ -20,6 +20,7 @@ from tests.benchmarks import (
     sdjwt_verify,
     sdk_codes,
     signing,
+    snapshot,
     status_out,
     verify_http,
     wallet_issue,
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, Callable[[], list[dict[str, object]]]] = {
     "sign_desk": signing.run_desk,
     "status_list_encode": status_out.run_list,
     "status_delta": status_out.run_delta,
+    "snapshot": snapshot.run,
     "wallet_issue_http": wallet_issue.run_sqlite,
     "wallet_issue_http_postgres": wallet_issue.run_postgres,
 }

@@ -266,7 +266,7 @@ def test_health_says_what_is_missing(client: httpx2.Client, switch: Switch) -> N
         response = client.get("/health/ready")
     finally:
         switch.ready = True
-    unknown = dict.fromkeys(("trust_error", "trust_age", "status_age", "bundle_error"))
+    unknown = dict.fromkeys(("trust_error", "trust_age", "status_age", "snapshot_error", "bundle_error"))
     said = {"ready": False, "trust": False, "statuses": True, **unknown}
     assert (response.status_code, response.json()) == (503, said)
 

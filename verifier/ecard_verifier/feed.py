@@ -33,6 +33,7 @@ FIRST: Final = "-"
 _PATH: Final = "/secevent/ecard/event-type/"
 _MAX_INTEGER: Final = 2**53 - 1
 _KID: Final = re.compile(r"[0-9a-f]{8}")
+_DIGEST: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,15 @@ class TrustListPublished:
     """A newer trust list can be fetched."""
 
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotMade:
+    """A snapshot of the events before this one can be fetched. `digest` is that of its manifest, as `digest_of` makes
+    it: a mirror that began with a snapshot believes it once the feed has named it so."""
+
+    number: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +103,15 @@ class OtherEvent:
     name: str
 
 
-EventBody = CredentialIssued | StatusChanged | TrustListPublished | KeyCompromised | FeedBeat | OtherEvent
+EventBody = (
+    CredentialIssued | StatusChanged | TrustListPublished | SnapshotMade | KeyCompromised | FeedBeat | OtherEvent
+)
 
 _NAMES: Final[Mapping[type, str]] = {
     CredentialIssued: "credential-issued",
     StatusChanged: "status-changed",
     TrustListPublished: "trust-list-published",
+    SnapshotMade: "snapshot-made",
     KeyCompromised: "key-compromised",
     FeedBeat: "feed-beat",
 }
@@ -276,6 +289,8 @@ def _members(body: EventBody) -> dict[str, object]:
             return {"status": int(status), "status_list": where, "card_event": change.value, "sequence": sequence}
         case TrustListPublished(version):
             return {"version": version}
+        case SnapshotMade(number, digest):
+            return {"number": number, "digest": digest}
         case KeyCompromised(kid, purpose, thumbprint, cut_off):
             named: dict[str, object] = {
                 "kid": kid,
@@ -306,6 +321,11 @@ def _body(name: str, members: Mapping[str, object]) -> EventBody:
             return StatusChanged(status, uri, index, change, _whole(members.get("sequence")))
         case "trust-list-published":
             return TrustListPublished(_whole(members.get("version")))
+        case "snapshot-made":
+            digest = _text(members.get("digest"), 43)
+            if not _DIGEST.fullmatch(digest):
+                raise InvalidInput("bad_event", "want a SHA-256")
+            return SnapshotMade(_whole(members.get("number")), digest)
         case "key-compromised":
             return _key_compromised(members)
         case "feed-beat":

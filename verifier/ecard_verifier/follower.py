@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from ecard_card.errors import CheckFailed, EcardError
+from ecard_verifier.beginning import Beginning
 from ecard_verifier.feed import FeedBeat, FeedEvent, FeedSource, KeyCompromised, TrustListPublished, verify_event
 from ecard_verifier.mirror import Mirror
 from ecard_verifier.trust_source import TrustProvider
@@ -31,6 +32,7 @@ class FollowerState:
     last_beat: int | None
     last_error: str | None  # a stable code
     reconnects: int
+    snapshot_error: str | None = None  # why it began at event 1 although there was a snapshot: a stable code
 
 
 class Follower:
@@ -38,6 +40,7 @@ class Follower:
 
     Anything wrong (signature, order, form, silence) ends the connection; the mirror keeps what it has, its `as_of`
     stops, and the policy's ages do the rest. Waits 0.05 s before the next try, doubling to 2 s, with jitter.
+    `beginning` says how an empty mirror begins; without one, at event 1.
     """
 
     def __init__(
@@ -48,9 +51,10 @@ class Follower:
         clock: Callable[[], datetime],
         *,
         jitter: Callable[[], float] = random.random,
+        beginning: Beginning | None = None,
     ) -> None:
         self._mirror, self._source, self._trust, self._clock = mirror, source, trust, clock
-        self._jitter = jitter
+        self._jitter, self._beginning = jitter, beginning
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._connected = False
@@ -73,7 +77,12 @@ class Follower:
     @property
     def state(self) -> FollowerState:
         return FollowerState(
-            self._connected, self._mirror.position, self._last_beat, self._last_error, max(0, self._tries - 1)
+            self._connected,
+            self._mirror.position,
+            self._last_beat,
+            self._last_error,
+            max(0, self._tries - 1),
+            None if self._beginning is None else self._beginning.error,
         )
 
     def run(self) -> None:
@@ -99,6 +108,10 @@ class Follower:
     def _listen(self) -> bool:
         """One connection. True if something on it was good."""
         self._trust.maintain()
+        if self._beginning is not None:
+            self._beginning.make(self._stop)
+            if self._stop.is_set():
+                return False
         # The last event is asked for once more: if it is not the same any more, the issuer's stream was set back.
         messages = self._source.events(max(0, self._mirror.position - 1))
         try:
@@ -108,7 +121,7 @@ class Follower:
                 event, before = self._verified(text), self._mirror.live
                 if event is None:
                     continue
-                self._mirror.apply(event)
+                self._apply(event)
                 self._become(connected=True, error=self._last_error)
                 self._react(event)
                 if self._mirror.live and not before:
@@ -132,6 +145,15 @@ class Follower:
                 raise
             self._become(connected=self._connected, error=error.code)
             return None
+
+    def _apply(self, event: FeedEvent) -> None:
+        """Fold it in. A snapshot that the feed does not bear out is forgotten, and costs the connection."""
+        try:
+            self._mirror.apply(event)
+        except CheckFailed as error:
+            if self._mirror.awaits is not None and self._beginning is not None:
+                self._beginning.refute(error.code)
+            raise
 
     def _react(self, event: FeedEvent) -> None:
         if isinstance(event.body, TrustListPublished):

@@ -1,15 +1,16 @@
 """The live mirror: the fold of one issuer's feed, in a file or in memory. Answers `check` without any network.
 
-It can be thrown away and folded again at any time. It never says more than the feed has said: without a beat that it
+It can be thrown away and folded again at any time. A new one may begin with the issuer's snapshot of that fold, and
+believes nothing of it until the feed has named it. It never says more than the feed has said: without a beat that it
 has reached it knows no status, and every reading carries the time as of which it is known.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -26,27 +27,14 @@ from ecard_verifier.feed import (
     FeedBeat,
     FeedEvent,
     KeyCompromised,
+    SnapshotMade,
     StatusChanged,
 )
+from ecard_verifier.mirror_file import SCHEMA, Awaited, sync_folder, wrapped
 from ecard_verifier.statuses import StatusReading
 
 #: Entries of one status list; an index at or beyond it is nobody's.
 LIST_SIZE: Final = 1 << 20
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS fold (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    issuer TEXT NOT NULL, template TEXT NOT NULL, position INTEGER NOT NULL, last TEXT NOT NULL,
-    as_of INTEGER NOT NULL, beaten INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS status (
-    list INTEGER NOT NULL, idx INTEGER NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (list, idx)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS credential (id BLOB PRIMARY KEY, cwt BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS denied_key (
-    thumbprint BLOB NOT NULL, cut_off INTEGER NOT NULL, proven INTEGER NOT NULL, PRIMARY KEY (thumbprint, cut_off)
-) WITHOUT ROWID;
-"""
 
 
 class Mirror:
@@ -59,18 +47,29 @@ class Mirror:
     def __init__(self, path: str | Path = ":memory:", *, issuer: str | None = None, list_size: int = LIST_SIZE) -> None:
         self._lock = threading.RLock()
         self._list_size = list_size
-        self._issuer, self._template, self._last = issuer, "", FIRST
+        self._path, self._whose = str(path), issuer
+        self._open()
+
+    def _clear(self) -> None:
+        """Know of nothing."""
+        self._issuer, self._template, self._last = self._whose, "", FIRST
         self._position = self._as_of = 0
-        self._beaten = False
-        self._live = False
-        with _wrapped():
-            self._db = sqlite3.connect(str(path), check_same_thread=False, isolation_level=None, timeout=5)
+        self._beaten = self._live = False
+        self._awaited: Awaited | None = None
+
+    def _open(self) -> None:
+        """Connect, and take over what the file says."""
+        self._clear()
+        with wrapped():
+            self._db = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=5)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(SCHEMA)
             row = self._db.execute("SELECT issuer, template, position, last, as_of, beaten FROM fold").fetchone()
+            awaited = self._db.execute("SELECT digest, until FROM awaited").fetchone()
+        self._awaited = None if awaited is None else Awaited(*awaited)
         if row is not None:
-            if issuer is not None and row[0] != issuer:
+            if self._whose is not None and row[0] != self._whose:
                 raise Unavailable("mirror_foreign", "this mirror file was folded from another issuer's feed")
             self._issuer, self._template, self._position, self._last, self._as_of = row[:5]
             self._beaten = bool(row[5])
@@ -91,6 +90,21 @@ class Mirror:
         return self._position
 
     @property
+    def digest(self) -> str:
+        """What the next event must call the last one folded in."""
+        return self._last
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has heard nothing of its feed yet, not even a beat."""
+        return self._position == 0 and not self._beaten
+
+    @property
+    def awaits(self) -> Awaited | None:
+        """The snapshot with which it began, until the feed has named it. Until then no status is known."""
+        return self._awaited
+
+    @property
     def as_of(self) -> int | None:
         """NumericDate as of which all statuses are known, or None before the first beat."""
         return self._as_of if self._beaten else None
@@ -102,11 +116,60 @@ class Mirror:
 
     def denied(self) -> tuple[DeniedKey, ...]:
         """The keys that the issuer has denied, each with the strictest word on it."""
-        with self._lock, _wrapped():
+        with self._lock, wrapped():
             rows = self._db.execute(
                 "SELECT thumbprint, MIN(cut_off) FROM denied_key WHERE proven GROUP BY thumbprint"
             ).fetchall()
         return tuple(DeniedKey(bytes(thumbprint), cut_off or None) for thumbprint, cut_off in rows)
+
+    def credentials(self) -> Iterator[bytes]:
+        """All compact credentials in the order of their ids. One reader, while nothing is folded in."""
+        with wrapped():
+            for (data,) in self._db.execute("SELECT cwt FROM credential ORDER BY id"):
+                yield bytes(data)
+
+    def statuses(self) -> Iterator[tuple[int, int, int]]:
+        """List number, index and value of all entries that were ever named, in this order. One reader, as above."""
+        with wrapped():
+            yield from self._db.execute("SELECT list, idx, value FROM status ORDER BY list, idx")
+
+    def denials(self) -> Iterator[tuple[bytes, int]]:
+        """Every word on every denied key: thumbprint, and cut-off or 0, in this order. One reader, as above."""
+        with wrapped():
+            for thumbprint, cut_off in self._db.execute("SELECT thumbprint, cut_off FROM denied_key ORDER BY 1, 2"):
+                yield bytes(thumbprint), cut_off
+
+    def adopt(self, path: Path) -> None:
+        """Become the file at `path`, which another connection has written whole: it is renamed into this one's place.
+
+        For an empty mirror in a file. Raises `Unavailable` `mirror_in_use`, and is as it was.
+        """
+        with self._lock:
+            if not self.empty:
+                raise Unavailable("mirror_in_use", "a mirror that has heard of its feed takes no snapshot")
+            try:
+                with wrapped():
+                    self._db.close()
+                # The last connection takes its log with it. One that is still there would be played into the new file.
+                if os.path.exists(self._path + "-wal"):
+                    raise Unavailable("mirror_in_use", "another verifier folds its feed into this file")
+                os.replace(path, self._path)
+                sync_folder(Path(self._path).parent)
+            except OSError:
+                raise Unavailable("mirror_unavailable", "the mirror's file cannot be replaced") from None
+            finally:
+                self._open()
+
+    def forget(self) -> None:
+        """Begin again with nothing: what it was told can no longer be believed."""
+        with self._lock:
+            with wrapped(), self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                for table in ("fold", "status", "credential", "denied_key", "awaited"):
+                    self._db.execute(f"DROP TABLE {table}")
+                for statement in SCHEMA.split(";"):
+                    self._db.execute(statement)
+            self._clear()
 
     def disconnected(self) -> None:
         """The feed is no longer heard: what the mirror does not know may exist all the same."""
@@ -116,7 +179,8 @@ class Mirror:
         """Fold in an event that `verify_event` has let through. False if it changed nothing because it is known.
 
         Raises `CheckFailed` and changes nothing: `issuer_mismatch`, `feed_gap` (an event is missing before this
-        one), `feed_rolled_back` (the issuer's stream is shorter than, or other than, what was folded).
+        one), `feed_rolled_back` (the issuer's stream is shorter than, or other than, what was folded),
+        `feed_snapshot_refuted` (the feed has not named the snapshot with which this mirror began, and ought to have).
         """
         with self._lock:
             if self._issuer not in (None, event.issuer) or event.stream != STREAM or not event.status_uri:
@@ -152,6 +216,11 @@ class Mirror:
         if event.previous != self._last:
             self._live = False
             raise CheckFailed("feed_rolled_back", "the beat follows another past than the one folded in")
+        if self._awaited is not None:
+            self._live = False
+            if at > self._awaited.until:
+                raise CheckFailed("feed_snapshot_refuted", "the feed does not name the snapshot that this mirror took")
+            return False  # an old beat, on the way to the event that names it
         if self._beaten and at <= self._as_of:
             self._live = at == self._as_of
             return False
@@ -161,7 +230,9 @@ class Mirror:
 
     def _save(self, event: FeedEvent, position: int, last: str, as_of: int, beaten: bool) -> None:
         """One transaction for the event and the place in the feed, then the same in memory."""
-        with _wrapped(), self._db:
+        awaited = self._awaited
+        named = awaited is not None and isinstance(event.body, SnapshotMade) and event.body.digest == awaited.digest
+        with wrapped(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             row = self._db.execute("SELECT position, last FROM fold").fetchone() or (0, FIRST)
             if row != (self._position, self._last):
@@ -191,12 +262,16 @@ class Mirror:
                 )
             elif isinstance(event.body, FeedBeat) and not self._beaten:
                 self._db.execute("UPDATE denied_key SET proven = 1")
+            elif named:
+                self._db.execute("DELETE FROM awaited")
             self._db.execute(
                 "INSERT OR REPLACE INTO fold VALUES (1, ?, ?, ?, ?, ?, ?)",
                 (event.issuer, event.status_uri, position, last, as_of, beaten),
             )
         self._issuer, self._template, self._position = event.issuer, event.status_uri, position
         self._last, self._as_of, self._beaten = last, as_of, beaten
+        if named:
+            self._awaited = None
 
     def read(self, uri: str, index: int) -> StatusReading:
         """See `Statuses.read`. An entry of which the feed has said nothing is valid, once a beat was reached."""
@@ -207,7 +282,7 @@ class Mirror:
                 raise CheckFailed("status_unknown", "the list is not one of the issuer's that this mirror follows")
             if not 0 <= index < self._list_size:
                 raise InvalidInput("status_index_out_of_range", "no list has this index")
-            with _wrapped():
+            with wrapped():
                 row = self._db.execute(
                     "SELECT value FROM status WHERE list = ? AND idx = ?", (_number(uri, self._template), index)
                 ).fetchone()
@@ -216,7 +291,7 @@ class Mirror:
     def get(self, credential_id: bytes, /) -> bytes | None:
         """See `CredentialSource.get`. Raises `CheckFailed` `mirror_behind` where it cannot know that there is none."""
         with self._lock:
-            with _wrapped():
+            with wrapped():
                 row = self._db.execute("SELECT cwt FROM credential WHERE id = ?", (credential_id,)).fetchone()
             if row is None and not self._live:
                 raise CheckFailed("mirror_behind", "the credential may be newer than what this mirror has heard")
@@ -224,7 +299,7 @@ class Mirror:
 
     def close(self) -> None:
         """Give the file back. Nothing may be asked afterwards."""
-        with self._lock, _wrapped():
+        with self._lock, wrapped():
             self._db.close()
 
 
@@ -232,11 +307,3 @@ def _number(uri: str, template: str) -> int:
     """Entries are kept by list number, so that a moved status host does not hide what is known."""
     head, _, tail = template.partition("{list}")
     return int(uri[len(head) : len(uri) - len(tail)])
-
-
-@contextmanager
-def _wrapped() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error:
-        raise Unavailable("mirror_unavailable", "the mirror's file cannot be read or written") from None

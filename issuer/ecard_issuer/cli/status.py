@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `status` with its two commands."""
-    status = subparsers.add_parser("status", help="status lists and deltas: show them, prove them, rebuild them")
+    """Add `status` with its three commands."""
+    status = subparsers.add_parser("status", help="status lists, deltas, snapshots: show them, prove them, make them")
     commands = status.add_subparsers(title="commands", metavar="COMMAND", required=True)
     look = commands.add_parser("show", help="every list with its age and how many entries have which value")
     add_options(look, _show)
@@ -37,6 +37,15 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="compare with the lists that a running service gives out there (default: as this command signs them)",
     )
     add_options(rebuild, _rebuild)
+    snapshot = commands.add_parser(
+        "snapshot",
+        help="make a snapshot of the feed now, with which new verifiers begin",
+        description="Folds the feed as a verifier does, from where the last snapshot of this directory ended, and"
+        " stores what it comes to, signed. New verifiers take that instead of every event since the first. A running"
+        " service makes one every ECARD_FEED_SNAPSHOT_HOURS by itself; the first takes as long as a verifier would.",
+        epilog="Exit status: 0 made; 2 another process makes one, or the feed is empty; 3 register or signer is away.",
+    )
+    add_options(snapshot, _snapshot)
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -65,7 +74,32 @@ def _show(args: argparse.Namespace) -> int:
             if delta is None
             else f"delta {delta['number']}: events up to {delta['upto']}, as of {delta['as_of_age']} s ago"
         )
-        show(args, {"lists": lists, "delta": delta}, *lines)
+        snapshot = _newest_snapshot(issuer)
+        lines.append(
+            "no snapshot of the feed"
+            if snapshot is None
+            else f"snapshot {snapshot['number']}: events up to {snapshot['upto']}, made {snapshot['age']} s ago"
+        )
+        show(args, {"lists": lists, "delta": delta, "snapshot": snapshot}, *lines)
+    return 0
+
+
+def _newest_snapshot(issuer: Issuer) -> dict[str, int] | None:
+    from ecard_card.errors import NotFound
+
+    try:
+        row = issuer.publishing.snapshots.latest()
+    except NotFound:
+        return None
+    age = round((issuer.clock() - row.made_at).total_seconds())
+    return {"number": row.number, "upto": row.upto, "age": age}
+
+
+def _snapshot(args: argparse.Namespace) -> int:
+    with opened(args) as issuer:
+        row = issuer.publishing.snapshots.make()
+    said = f"snapshot {row.number}: events up to {row.upto}. The running service tells verifiers of it."
+    show(args, {"number": row.number, "upto": row.upto}, said)
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from ecard_issuer.ports import Feed, Statuses
@@ -82,4 +82,51 @@ class DecoyStore(Protocol):
 
     def change_decoy(self, list_id: int, index: int, value: int, change: str, sequence: int, now: datetime) -> bool:
         """Change a decoy's value and tell the feed; False where it is none, or invalid already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRow:
+    """A whole snapshot of the feed up to event `upto`."""
+
+    stream: str
+    number: int
+    upto: int
+    manifest: str = field(repr=False)
+    made_at: datetime
+
+
+class SnapshotStore(Protocol):
+    """Snapshots, numbered from 1, with their chunks. One is made at a time, by whoever has begun it."""
+
+    def begin_snapshot(self, now: datetime, every: timedelta, lease: timedelta) -> int | None:
+        """The number of a new one, that the caller makes; None where the last is younger than `every`.
+
+        Raises `Conflict` `feed_snapshot_being_made` where another maker was heard of within `lease`.
+        """
+        ...
+
+    def renew_snapshot(self, number: int, now: datetime) -> None:
+        """Its maker is still there. Raises `Conflict` `feed_snapshot_being_made` where another one has begun since."""
+        ...
+
+    def add_snapshot_chunk(self, number: int, place: int, data: bytes, now: datetime) -> None:
+        """Keep chunk `place`, counted from 0. Raises as `renew_snapshot` does."""
+        ...
+
+    def finish_snapshot(self, row: SnapshotRow, digest: str) -> None:
+        """It is whole: have the feed name its manifest by `digest`. Raises as `renew_snapshot` does."""
+        ...
+
+    def latest_snapshot(self) -> SnapshotRow | None:
+        """The newest that the feed has named."""
+        ...
+
+    def snapshot_chunk(self, number: int, place: int) -> bytes | None:
+        """A chunk of one that is whole."""
+        ...
+
+    def drop_snapshots(self, keep: int, before: datetime, begun: int | None = None) -> None:
+        """Forget what is whole but the newest `keep`, and all of it made before `before`; and what was begun and never
+        finished, but for number `begun`."""
         ...

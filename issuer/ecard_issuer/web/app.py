@@ -26,6 +26,7 @@ from ecard_issuer.web.desk_page import desk_page_router
 from ecard_issuer.web.enrolments import enrolments_router
 from ecard_issuer.web.family import family_router
 from ecard_issuer.web.feed import feed_router
+from ecard_issuer.web.feed_snapshot import feed_snapshot_router
 from ecard_issuer.web.holder_facts import holder_facts_router
 from ecard_issuer.web.intake import SET_MEDIA_TYPE, intake_router
 from ecard_issuer.web.keys import keys_router
@@ -153,6 +154,7 @@ def create_app(
         programme_router(issuer, known),
         intake_router(issuer, known),
         feed_router(issuer, known),
+        feed_snapshot_router(issuer, known),
         statuses_router(issuer),
         shared_signals_router(issuer, known),
         webhooks_router(issuer, known),

@@ -12,7 +12,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from ecard_card.errors import EcardError
+from ecard_card.errors import EcardError, NotFound
 from ecard_issuer.assembly import Issuer
 from ecard_issuer.key_lives import Standing
 from ecard_issuer.web.partner_metrics import PartnerFamilies
@@ -60,6 +60,9 @@ class _Metrics:
             "Since the time as of which whoever has the newest delta knows all changes.",
             labels=["issuer"],
         )
+        snapshot = GaugeMetricFamily(
+            "ecard_feed_snapshot_age_seconds", "Since the newest snapshot of the feed was made.", labels=["issuer"]
+        )
         partners = PartnerFamilies()
         signed = CounterMetricFamily(
             "ecard_signatures", "Signatures made since this process began.", labels=["issuer", "profile"]
@@ -84,6 +87,8 @@ class _Metrics:
                 exceptions.add_metric([name, code], count)
             if (as_of := _delta_as_of(issuer)) is not None:
                 delta.add_metric([name], now.timestamp() - as_of)
+            if (made_at := _snapshot_made_at(issuer)) is not None:
+                snapshot.add_metric([name], (now - made_at).total_seconds())
             partners.add(issuer, now)
             lives = issuer.key_office.lives
             for kind, count in counted(lives.advice(now, standing)).items():
@@ -95,7 +100,7 @@ class _Metrics:
                 promotion.add_metric([name, purpose], seconds)
             if standing.published is not None:
                 expiry.add_metric([name], (standing.published.expires_at - now).total_seconds())
-        return up, findings, age, promotion, expiry, delta, exceptions, signed, *partners.all
+        return up, findings, age, promotion, expiry, delta, snapshot, exceptions, signed, *partners.all
 
     def _standing(self, issuer: Issuer, now: datetime) -> Standing:
         """Read at most once in `READ_EVERY`: the store counts the live credentials of each key for it."""
@@ -105,6 +110,13 @@ class _Metrics:
         if read is None or abs(now - read[0]) >= READ_EVERY:
             read = self._read[name] = (now, issuer.key_office.lives.standing(now))
         return read[1]
+
+
+def _snapshot_made_at(issuer: Issuer) -> datetime | None:
+    try:
+        return issuer.publishing.snapshots.latest().made_at
+    except NotFound:
+        return None
 
 
 def _delta_as_of(issuer: Issuer) -> int | None:

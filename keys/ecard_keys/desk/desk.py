@@ -18,6 +18,7 @@ from ecard_keys.desk.confirmations import judge_confirmation
 from ecard_keys.desk.credentials import judge_credentials
 from ecard_keys.desk.drafts import Signatory, SigningRules, refused
 from ecard_keys.desk.events import judge_event
+from ecard_keys.desk.feed_snapshots import judge_feed_snapshot
 from ecard_keys.desk.journal import Journal, Outcome
 from ecard_keys.desk.logins import judge_login_request, judge_login_token
 from ecard_keys.desk.partner_events import judge_partner_event
@@ -37,13 +38,14 @@ EMBEDDED_CALLER: Final = "issuer"
 
 
 class SigningProfile(StrEnum):
-    """What kind of document is to be signed. Lists and deltas of statuses share their keys, and so do confirmations,
-    news for partners, the documents of logins and settlement authorizations."""
+    """What kind of document is to be signed. Lists and deltas of statuses share their keys, events and snapshots of the
+    feed theirs, and so do confirmations, news for partners, the documents of logins and settlement authorizations."""
 
     CREDENTIAL = "credential"
     STATUS_LIST = "status-list"
     STATUS_DELTA = "status-delta"
     EVENT = "event"
+    FEED_SNAPSHOT = "feed-snapshot"
     CONFIRMATION = "confirmation"
     PARTNER_EVENT = "partner-event"
     LOGIN_TOKEN = "login-token"  # noqa: S105 - the name of a profile
@@ -57,6 +59,7 @@ PURPOSE_OF: Final = {
     SigningProfile.STATUS_LIST: KeyPurpose.STATUS,
     SigningProfile.STATUS_DELTA: KeyPurpose.STATUS,
     SigningProfile.EVENT: KeyPurpose.EVENT,
+    SigningProfile.FEED_SNAPSHOT: KeyPurpose.EVENT,
     SigningProfile.CONFIRMATION: KeyPurpose.STATEMENT,
     SigningProfile.PARTNER_EVENT: KeyPurpose.STATEMENT,
     SigningProfile.LOGIN_TOKEN: KeyPurpose.STATEMENT,
@@ -157,6 +160,9 @@ class LocalDesk:
             case SigningProfile.EVENT:
                 for draft in drafts:
                     judge_event(draft, self._issuers, signatory, now)
+            case SigningProfile.FEED_SNAPSHOT:
+                for draft in drafts:
+                    judge_feed_snapshot(draft, self._issuers, signatory, now)
             case SigningProfile.CONFIRMATION:
                 for draft in drafts:
                     judge_confirmation(draft, self._issuers, signatory, now)

@@ -112,6 +112,13 @@ def _trust_list_published(members: Mapping[str, object], rule: SigningRules, now
     return {"version": _whole(members["version"])}
 
 
+def _snapshot_made(members: Mapping[str, object], rule: SigningRules, now: datetime) -> Members:
+    digest = _text(members["digest"])
+    if digest == "-" or not _DIGEST.fullmatch(digest):
+        raise ValueError
+    return {"number": _whole(members["number"]), "digest": digest}
+
+
 def _feed_beat(members: Mapping[str, object], rule: SigningRules, now: datetime) -> Members:
     at = _whole(members["at"])
     require(abs(at - now.timestamp()) <= MAX_AGE, "clock", "the beat is more than ten minutes off")
@@ -136,6 +143,7 @@ _KINDS: Final[Mapping[str, Callable[[Mapping[str, object], SigningRules, datetim
     "credential-issued": _credential_issued,
     "status-changed": _status_changed,
     "trust-list-published": _trust_list_published,
+    "snapshot-made": _snapshot_made,
     "feed-beat": _feed_beat,
     "key-compromised": _key_compromised,
     "nothing-public": _nothing,

@@ -31,6 +31,7 @@ DEFAULTS: Final[Mapping[str, int]] = {
     "credential": 2_000_000,
     "status-list": 200_000,
     "status-delta": 20_000,
+    "feed-snapshot": 60,
     "event": 10_000_000,
     "confirmation": 2_000_000,
     "partner-event": 10_000_000,

@@ -107,6 +107,7 @@ ENDING = {("DELETE", "/v1/webhooks/{stream_id}"), ("POST", "/v1/links/{link_id}/
 #: Routes whose names lead to nothing of one caller, and why.
 NOBODYS = {
     ("GET", "/v1/agency-batches/{batch_id}"): "the sender's own word: another's batch of that name is another batch",
+    ("GET", "/v1/feed/snapshot/{number}/chunks/{place}"): "the issuer's: every verifier is given the same",
     ("POST", "/v1/family/{link_id}/end"): "people's: asked for with the number of the person, by whichever way",
     ("POST", "/v1/family/{link_id}/shown"): "people's, as above",
     ("POST", "/v1/login-requests/{request_id}/confirm"): "tested where one is scanned: test_login.py",

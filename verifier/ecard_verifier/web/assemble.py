@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from ecard_card.errors import InvalidInput
 from ecard_keys.trust.root import read_root
+from ecard_verifier.beginning import Beginning
 from ecard_verifier.bundle_file import BundleFile
 from ecard_verifier.config import FetchStatuses, FollowedIssuer, VerifierSettings
 from ecard_verifier.counter_bundles import CounterBundles
@@ -22,6 +23,7 @@ from ecard_verifier.counters.holder_facts import HttpFacts
 from ecard_verifier.follower import Follower
 from ecard_verifier.http_feed import HttpFeed
 from ecard_verifier.http_published import PublishedStatus
+from ecard_verifier.http_snapshot import HttpSnapshots
 from ecard_verifier.http_statuses import HttpStatuses
 from ecard_verifier.mirror import Mirror
 from ecard_verifier.mirrors import Mirrors
@@ -42,6 +44,7 @@ from ecard_verifier.web.models import Ready
 
 LOGGER = logging.getLogger("ecard.verifier")
 FEED_PATH = "/v1/feed"
+SNAPSHOT_PATH = "/v1/feed/snapshot"
 TRUST_PATH = "/.well-known/ecard-trust-list"
 
 
@@ -121,12 +124,11 @@ def assemble(
     followed = settings.followed
     hosts = [HttpTrustList(issuer.url + TRUST_PATH) for issuer in followed]
     trust = TrustSource(root, hosts, clock, cache=settings.data / "trust-list.json", background=True)
-    mirrors = tuple(
-        Mirror(_mirror_file(settings, place, issuer), issuer=issuer.issuer) for place, issuer in enumerate(followed)
-    )
+    files = [_mirror_file(settings, place, issuer) for place, issuer in enumerate(followed)]
+    mirrors = tuple(Mirror(file, issuer=issuer.issuer) for file, issuer in zip(files, followed, strict=True))
     followers = tuple(
-        Follower(mirror, HttpFeed(issuer.url + FEED_PATH, issuer.feed_token), trust, clock)
-        for mirror, issuer in zip(mirrors, followed, strict=True)
+        _follower(mirror, file, issuer, trust, clock)
+        for mirror, file, issuer in zip(mirrors, files, followed, strict=True)
     )
     fetched = settings.fetch_statuses
     others = None if fetched is FetchStatuses.NO else HttpStatuses(trust, clock, allowed=fetched)
@@ -144,7 +146,7 @@ def assemble(
     bundles = CounterBundles(published, lambda: trust.root, lambda: _version_of(trust), clock)
     counters = open_counters(settings.data, service, facts, purposes, bundles, settings.counter_origins)
     made: list[Verifier] = []
-    readiness = readiness_of(trust, all_mirrors, policy, clock)
+    readiness = readiness_of(trust, all_mirrors, policy, clock, followers)
     asking = wallets.open(service, trust)
     app = create_app(
         service,
@@ -157,6 +159,15 @@ def assemble(
     )
     made.append(Verifier(app, service, trust, replay, counters, readiness, followers, mirrors, presentations=asking))
     return made[0]
+
+
+def _follower(
+    mirror: Mirror, file: Path, issuer: FollowedIssuer, trust: TrustProvider, clock: Callable[[], datetime]
+) -> Follower:
+    token = issuer.feed_token
+    snapshots, growing = HttpSnapshots(issuer.url + SNAPSHOT_PATH, token), Path(f"{file}.snapshot")
+    beginning = Beginning(mirror, issuer.issuer, snapshots, trust, clock, growing)
+    return Follower(mirror, HttpFeed(issuer.url + FEED_PATH, token), trust, clock, beginning=beginning)
 
 
 class _Wallets:
@@ -230,10 +241,14 @@ def _version_of(trust: TrustProvider) -> int:
 
 
 def readiness_of(
-    trust: TrustProvider, statuses: Dated, policy: Policy, clock: Callable[[], datetime]
+    trust: TrustProvider,
+    statuses: Dated,
+    policy: Policy,
+    clock: Callable[[], datetime],
+    followers: Sequence[Follower] = (),
 ) -> Callable[[], Ready]:
     """Ready when the trust list has not expired and what is known of statuses is good for `valid`. Trust that cannot
-    be renewed is still trust, and says so before it ends."""
+    be renewed is still trust, and says so before it ends. Of `followers`, the first whose snapshot was refused."""
 
     def readiness() -> Ready:
         now = clock().timestamp()
@@ -248,6 +263,7 @@ def readiness_of(
             trust_error=state.last_error if state else None,
             trust_age=state.age if state else None,
             status_age=None if as_of is None else max(0, int(now - as_of)),
+            snapshot_error=next((error for one in followers if (error := one.state.snapshot_error) is not None), None),
         )
 
     return readiness

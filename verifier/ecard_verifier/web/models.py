@@ -101,6 +101,10 @@ class Ready(BaseModel):
     status_age: int | None = Field(
         default=None, description="Seconds since the time as of which the statuses of every issuer are known."
     )
+    snapshot_error: str | None = Field(
+        default=None,
+        description="Why a mirror without a past folds every event although its issuer has a snapshot: a code.",
+    )
     bundle_error: str | None = Field(
         default=None, description="Why the bundle now in its file is not the one in use: a code."
     )

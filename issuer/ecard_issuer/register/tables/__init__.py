@@ -85,6 +85,7 @@ from ecard_issuer.register.tables.relying import (
 from ecard_issuer.register.tables.secrets import secret, secret_event, wrong_guess
 from ecard_issuer.register.tables.service_points import service_point, service_point_set
 from ecard_issuer.register.tables.settlements import payment_request
+from ecard_issuer.register.tables.snapshots import feed_snapshot, feed_snapshot_chunk
 from ecard_issuer.register.tables.statuses import status_entry, status_list
 from ecard_issuer.register.tables.testmode import issuer_mode
 from ecard_issuer.register.tables.tickets import show_session
@@ -143,6 +144,8 @@ __all__ = [
     "family_showing",
     "feed",
     "feed_head",
+    "feed_snapshot",
+    "feed_snapshot_chunk",
     "holder",
     "holder_life",
     "idempotent_answer",
