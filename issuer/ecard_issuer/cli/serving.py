@@ -86,6 +86,11 @@ class _Server(uvicorn.Server):
         if self.started:
             self._accepts.set()
 
+    def asked_early(self, sig: int, frame: FrameType | None) -> None:
+        """Before it listens to signals itself, one is remembered. Afterwards it raises it again: it was obeyed."""
+        if not self.started:
+            self.should_exit = True
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
         self._before_exit()
@@ -109,8 +114,8 @@ def serve_until_stopped(
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    # The server raises the signal again when it has ended; by then it has been obeyed.
+    server = _Server(config, before_exit, started or Event())
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    _Server(config, before_exit, started or Event()).run(sockets=[listener])
+        signal.signal(number, server.asked_early)
+    server.run(sockets=[listener])
     talk(f"stopped at {datetime.now(UTC).isoformat(timespec='seconds')}")
