@@ -6,6 +6,7 @@ import os
 import tempfile
 from functools import cache
 from itertools import cycle
+from pathlib import Path
 from secrets import token_bytes
 
 import pytest
@@ -30,6 +31,18 @@ _salts = cycle([token_bytes(16) for _ in range(4)])
 _new_kdf = encrypted_file._new_kdf
 encrypted_file._new_kdf = lambda random: _new_kdf((lambda _size: next(_salts)) if random is token_bytes else random)
 
+#: Files that take longest, the longest first: one that a worker began last would keep the others waiting for it.
+LONGEST = (
+    "issuer/cli/test_one_server.py",
+    "issuer/web/test_fuzz.py",
+    "journeys/test_keys_guide.py",
+    "journeys/counter/test_looks.py",
+    "journeys/channels/test_component.py",
+    "faults/test_status_out_chaos.py",
+    "faults/test_issuing_crash.py",
+    "faults/test_key_homes.py",
+)
+
 #: Tests that count something say so by `record_property(COUNTS, ...)`; the run ends with these lines.
 COUNTS = "counts"
 
@@ -37,6 +50,13 @@ COUNTS = "counts"
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Names cases by position where their value is bytes or long: keys are random, and workers must agree on names."""
     return argname if isinstance(val, bytes) or (isinstance(val, str) and len(val) > 60) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; the others as they were."""
+    place = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+    assert all(path.exists() for path in place), "a file of LONGEST has another name now"
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

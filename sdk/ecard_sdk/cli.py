@@ -62,8 +62,9 @@ Exit status: 0 done or valid, 1 refused, 2 wrong usage, 3 undecided or a fault o
 4 another admin must approve, 5 not found."""
 
 
-def command_line() -> argparse.ArgumentParser:
-    """The parser of all commands that this installation can run."""
+def command_line(only: str = "") -> argparse.ArgumentParser:
+    """The parser of all commands that this installation can run; where `only` names one of them, of that one: to load
+    the others would be most of the time that it takes to start."""
     parser = _Parser(
         prog="ecard",
         description="The authority behind electronic cards: issue, bind to chips, verify, revoke.",
@@ -73,7 +74,9 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ecard {version('ecard')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     groups: dict[str, argparse._SubParsersAction[_Parser]] = {}
-    for command in _runnable(entry_points(group="ecard.commands")):
+    found = entry_points(group="ecard.commands")
+    named = [entry for entry in found if entry.name.partition(".")[0] == only]
+    for command in _runnable(named) or _runnable(found):
         group, dot, _ = command.name.partition(".")
         if dot and group not in groups:
             itself = commands.choices.get(group)  # does something without a verb too, where its extra is installed
@@ -85,7 +88,8 @@ def command_line() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status. No traceback reaches the user for an error of ours."""
-    options = command_line().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = command_line(arguments[0] if arguments else "").parse_args(arguments)
     try:
         return int(options.func(options))
     except EcardError as error:

@@ -219,13 +219,16 @@ class LifeContract:
         with refused(Conflict, "ecard_not_bound_here"):  # awaits a proof of the new chip
             register.plan_issuance(follower, NOW)
         world.renew(new, before.ecard_id)
+        slot = register.free_slot(NOW)  # what was free before may have been taken since
+        follower = replace(follower, list_id=slot.list_id, index=slot.index)
         stolen = replace(follower, device_key_thumbprint=b"x" * 32)
         with refused(Conflict, "credential_not_replaced"):
             register.plan_issuance(stolen, NOW)
         with refused(NotFound, "credential_unknown"):
             register.plan_issuance(replace(follower, replaces=b"y" * 16), NOW)
         register.plan_issuance(follower, NOW)
-        rival = replace(follower, plan_id=ref(), index=register.free_slot(NOW).index)
+        slot = register.free_slot(NOW)
+        rival = replace(follower, plan_id=ref(), list_id=slot.list_id, index=slot.index)
         with refused(Conflict, "issuance_in_progress"):
             register.plan_issuance(rival, NOW)
         fresh = world.commit(follower)

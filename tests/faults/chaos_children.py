@@ -18,14 +18,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-#: What the server that forks the children has loaded.
-PRELOAD = [
-    "ecard_issuer.assembly",
-    "ecard_issuer.web.app",
-    "ecard_sdk.webhooks",
-    "ecard_verifier.web.assemble",
-    "uvicorn",
-]
 LEASE = timedelta(seconds=3)
 _POLL_S = 5
 

@@ -1,7 +1,7 @@
 """A process that issues credentials and kills itself at a given point; started again on the same folder, it goes on.
 
-Arguments: folder, first serial number, how many cards, the point to die at, at which card, the register's URL.
-At the point `timer` it dies at any moment: that many milliseconds after it began to issue.
+`issue` takes the folder, the first serial number, how many cards, the point to die at, at which card, and the
+register's URL. At the point `timer` it dies at any moment: that many milliseconds after it began to issue.
 The journal (JSON lines, synced) says what was attempted and what was acknowledged.
 """
 
@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,15 +22,7 @@ from ecard_sdk.device import DeviceKey
 from tests.issuer.office import NOW, Office
 
 
-def main() -> None:
-    folder, first, count, point, fatal = (
-        Path(sys.argv[1]),
-        int(sys.argv[2]),
-        int(sys.argv[3]),
-        sys.argv[4],
-        int(sys.argv[5]),
-    )
-    database_url = sys.argv[6]
+def issue(folder: Path, first: int, count: int, point: str, fatal: int, database_url: str) -> None:
     issued = 0
 
     def reached(step: str) -> None:
@@ -101,7 +92,3 @@ def note(path: Path, record: dict[str, object]) -> None:
 
 def read(path: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-if __name__ == "__main__":
-    main()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +11,8 @@ from sqlalchemy import func, select
 
 from ecard_issuer.register import make_engine, tables
 from ecard_issuer.states import PlanState
-from tests.faults.issuing_child import read
+from tests.faults.forked import ended, forked
+from tests.faults.issuing_child import issue, read
 
 #: Every step between two of which a process can die; `signing` lies inside the key home.
 POINTS = ("drafted", "planned", "signing", "signed", "committed")
@@ -26,9 +25,7 @@ Record = Callable[[str, object], None]
 
 
 def run(folder: Path, first: int, point: str, fatal: int, database_url: str) -> int:
-    arguments = [str(folder), str(first), str(CARDS), point, str(fatal), database_url]
-    command = [sys.executable, "-m", "tests.faults.issuing_child", *arguments]
-    return subprocess.run(command, check=False, timeout=120, capture_output=True).returncode
+    return ended(forked(issue, folder, first, CARDS, point, fatal, database_url))
 
 
 @pytest.mark.parametrize("point", POINTS)

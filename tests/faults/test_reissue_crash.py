@@ -4,8 +4,6 @@ nothing twice."""
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,22 +17,13 @@ from ecard_issuer.register import tables
 from ecard_issuer.rows import ReissueCount
 from ecard_issuer.states import PlanState
 from ecard_keys.desk.journal import Journal, Outcome
-from tests.faults.reissue_child import BATCH
+from tests.faults.forked import ended, forked
+from tests.faults.reissue_child import BATCH, reissue
 from tests.issuer.reissuing import issue, promote, replaced_once
 from tests.issuer.service import Service, open_service
 
 CARDS = 20
 Record = Callable[[str, object], None]
-
-
-def start(folder: Path, key_id: str, point: str, fatal: int, url: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.faults.reissue_child", str(folder), key_id, point, str(fatal), url]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def ended(process: subprocess.Popen[str]) -> int:
-    process.communicate(timeout=120)
-    return process.returncode
 
 
 @pytest.mark.parametrize("point", ["planned", "signed", "committed"])
@@ -44,7 +33,7 @@ def test_a_killed_job_is_finished_by_the_next(point: str, tmp_path: Path, record
     holdings, old = issue(service, CARDS), promote(service)
     service.issuer.close()
     for round_ in range(2):
-        assert ended(start(tmp_path, old, point, round_, url)) == -signal.SIGKILL
+        assert ended(forked(reissue, tmp_path, old, point, round_, url)) == -signal.SIGKILL
     counts = finish(service, old)
     record_property("counts", ", ".join(f"{name} {count}" for name, count in counts.items()))
     assert replaced_once(service, holdings)
@@ -63,7 +52,10 @@ def test_jobs_side_by_side_of_which_one_is_killed(
     service = open_service(tmp_path, database_url=url)
     holdings, old = issue(service, CARDS), promote(service)
     service.issuer.close()
-    jobs = [start(tmp_path, old, "timer", 12, url), *(start(tmp_path, old, "never", 0, url) for _ in range(2))]
+    jobs = [
+        forked(reissue, tmp_path, old, "timer", 12, url),
+        *(forked(reissue, tmp_path, old, "never", 0, url) for _ in range(2)),
+    ]
     assert [ended(job) for job in jobs] in ([-signal.SIGALRM, 0, 0], [0, 0, 0])  # 0: done before the timer
     counts = finish(service, old)
     record_property("counts", ", ".join(f"{name} {count}" for name, count in counts.items()))

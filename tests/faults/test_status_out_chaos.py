@@ -7,7 +7,6 @@ lost card's code valid later than its policy allows after the change was acknowl
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import secrets
@@ -45,11 +44,11 @@ from ecard_verifier.feed import STREAM
 from ecard_verifier.policy import ONLINE_POLICY
 from ecard_verifier.service import utc_now
 from tests.faults import chaos_children
-from tests.faults.chaos_children import PRELOAD, Places
+from tests.faults.chaos_children import Places
+from tests.faults.forked import CONTEXT
 from tests.faults.tcp_proxy import TcpProxy
 from tests.issuer.service import Clock, Service
 
-CONTEXT = multiprocessing.get_context("forkserver")
 CHILDREN = ("issuer", "worker", "receiver", "poller", "verifier")
 #: How often each fault happens. Most leave the process alive.
 PLAN = (
@@ -222,7 +221,6 @@ def _open(folder: Path, ending: ExitStack) -> Scene:
         secret=secret_text(office.secrets_of(streams["webhook"]).keys[0]),
     )
     scene = Scene(places, issuer, streams, holders, proxies)
-    CONTEXT.set_forkserver_preload(PRELOAD)
     ending.callback(_end, scene)
     return scene
 

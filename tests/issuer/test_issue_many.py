@@ -16,12 +16,12 @@ from sqlalchemy import select
 
 from ecard_card import sd_jwt
 from ecard_card.card import ChipAssurance
-from ecard_card.errors import EcardError, InvalidInput
+from ecard_card.errors import EcardError, InvalidInput, Unavailable
 from ecard_card.status import CardChange, CardStatus
 from ecard_issuer.issue_many import IssuingMany, Wanted, _Asked
 from ecard_issuer.register import tables
 from ecard_issuer.register.engine import reading
-from ecard_issuer.rows import EnrolmentRow
+from ecard_issuer.rows import EnrolmentRow, Successor
 from ecard_issuer.states import CredentialState, OutboxKind, PlanState
 from ecard_issuer.together import Asked
 from ecard_issuer.web.models import NewCard
@@ -252,6 +252,35 @@ def test_a_batch_cut_short_is_told_so_to_all_and_asked_again_each_has_one(servic
     for one, asked in zip(issued, wanted, strict=True):
         (row,) = issuer.register.credentials_of(card_of(service, asked.enrolment_id))
         assert row.credential_id == one.credential_id
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_commit_of_which_nobody_knows_is_neither_undone_nor_tried_again(
+    service: Service, many: IssuingMany, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    issuer = service.issuer
+    wanted = [Wanted(proven(service), device()) for _ in range(3)]
+    commit, done = issuer.register.commit_issuances, list[str]()
+
+    def unheard(kept: Sequence[Successor], now: datetime) -> None:
+        if committed:
+            commit(kept, now)
+        raise Unavailable("outcome_unknown", "the connection failed while committing")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(issuer.register, "commit_issuances", unheard)
+        broken.setattr(issuer.register, "void_plan", lambda *_: done.append("undone"))
+        broken.setattr(issuer.issuing, "issue_to", lambda *_, **__: done.append("tried again"))
+        assert one_by_one(many, wanted, service.clock()) == ["outcome_unknown"] * 3
+    assert done == []
+    rows = [issuer.register.credentials_of(card_of(service, one.enrolment_id)) for one in wanted]
+    assert [len(of_card) for of_card in rows] == [int(committed)] * 3
+    issuer.issuing.settle(service.clock.advance(31), everything=False)
+    issued = many.issue(wanted, service.clock())
+    for one, asked, of_card in zip(issued, wanted, rows, strict=True):
+        (row,) = issuer.register.credentials_of(card_of(service, asked.enrolment_id))
+        assert (row.credential_id, row.state) == (one.credential_id, CredentialState.LIVE)
+        assert not committed or row.credential_id == of_card[0].credential_id
 
 
 def test_the_stronger_of_two_proofs_stays_with_the_card_in_whatever_order_they_are_spent(

@@ -20,6 +20,7 @@ import pytest
 from ecard_demo.services import until
 from ecard_keys.trust.root import root_to_json
 from ecard_verifier.bundle import open_bundle
+from tests.ecard import ecard
 from tests.issuer.service import ORIGIN, Clock, open_service
 from tests.issuer.test_dispatch import issue
 
@@ -41,16 +42,8 @@ class Office:
     uri: str
     index: int
 
-    def ecard(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ECARD_")}
-        return subprocess.run(
-            [sys.executable, "-m", "ecard_sdk.cli", *arguments],
-            env={**environment, "ECARD_DATA_DIR": str(self.folder / "data"), "LC_ALL": "C"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return ecard(*arguments, ECARD_DATA_DIR=str(self.folder / "data"))
 
 
 @pytest.fixture
@@ -96,18 +89,18 @@ def answers(url: str) -> bool:
 
 def test_a_loss_typed_at_the_issuer_is_in_the_offline_terminals_bundle_within_the_minute(office: Office) -> None:
     bundle, root = office.folder / "bundle.json", office.folder / "root.json"
-    assert office.ecard("bundle", "-o", str(bundle)).returncode == 0
+    assert office.command("bundle", "-o", str(bundle)).returncode == 0
     made = bundle.read_bytes()
 
     def status() -> int:
-        done = office.ecard("bundle", "update", str(bundle), "--from", office.url, "--root", str(root), "--json")
+        done = office.command("bundle", "update", str(bundle), "--from", office.url, "--root", str(root), "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["whole"] is False
         opened = open_bundle(bundle.read_bytes(), datetime.now(UTC))
         return opened.statuses.read(office.uri, office.index).value
 
     assert status() == 0
-    assert office.ecard("card", "change", office.card_ref, "report_loss").returncode == 0
+    assert office.command("card", "change", office.card_ref, "report_loss").returncode == 0
     acknowledged = time.monotonic()
     assert until(status, lambda value: value == 2, 60) == 2
     assert time.monotonic() - acknowledged < 60
@@ -119,17 +112,17 @@ def test_a_loss_typed_at_the_issuer_is_in_the_offline_terminals_bundle_within_th
         files.append(office.folder / f"delta-{len(files)}")
         files[-1].write_text(token + "\n")
     deltas = [part for file in files for part in ("--delta", str(file))]
-    whole = office.ecard("verify", "--offline", str(older), "--root", str(root), *deltas, "--json", "no code")
+    whole = office.command("verify", "--offline", str(older), "--root", str(root), *deltas, "--json", "no code")
     assert json.loads(whole.stdout)["reason"] == "unreadable_code"  # the bundle and all its deltas opened
     if len(files) > 1:
-        torn = office.ecard("verify", "--offline", str(older), "--root", str(root), *deltas, *deltas[:2], "x")
+        torn = office.command("verify", "--offline", str(older), "--root", str(root), *deltas, *deltas[:2], "x")
         assert torn.returncode == 3
         assert "delta_old" in torn.stdout
 
 
 def test_the_served_lists_are_proven_equal_to_the_register_from_outside(office: Office) -> None:
-    assert office.ecard("card", "change", office.card_ref, "report_loss").returncode == 0
-    done = office.ecard("status", "rebuild", "--check", "--published", office.url, "--json")
+    assert office.command("card", "change", office.card_ref, "report_loss").returncode == 0
+    done = office.command("status", "rebuild", "--check", "--published", office.url, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "equal": True,

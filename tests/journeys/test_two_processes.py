@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +26,7 @@ from ecard_sdk.authority import AuthorityClient
 from ecard_sdk.errors import ECardError
 from ecard_sdk.models import Verification
 from ecard_verifier.statuses import accept_status_token
+from tests.ecard import ecard
 
 SERVED = ("statuslist+jwt", "statuslist+cwt")
 
@@ -71,14 +69,7 @@ class Town:
 
     def command(self, *arguments: str) -> dict[str, object]:
         """`ecard …` on the issuer's machine, while its service runs."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ECARD_")}
-        done = subprocess.run(
-            [sys.executable, "-m", "ecard_sdk.cli", *arguments, "--data-dir", str(self.folder / "issuer"), "--json"],
-            env=environment,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
+        done = ecard(*arguments, "--data-dir", str(self.folder / "issuer"), "--json")
         assert done.returncode == 0, done.stderr
         answer: dict[str, object] = json.loads(done.stdout)
         return answer

@@ -39,6 +39,7 @@ def serve(path: str) -> None:
     """Answer calls at the socket `path` until standard input ends."""
     from ecard_issuer import deployment
     from ecard_issuer.approval_answers import approval_answer  # noqa: F401 - loaded for the commands
+    from ecard_issuer.cli import serving_issuer, serving_verifier  # noqa: F401
     from ecard_issuer.cli.key_table import lines_of  # noqa: F401
     from ecard_keys.homes import encrypted_file
     from ecard_sdk.cli import command_line, main

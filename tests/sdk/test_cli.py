@@ -89,6 +89,34 @@ def test_a_command_whose_extra_is_missing_is_not_shown(monkeypatch: pytest.Monke
     assert [entry.name for entry in cli._runnable(entries)] == ["always"]
 
 
+@pytest.mark.parametrize("arguments", [["act"], ["many", "one"]])
+def test_a_command_that_is_named_is_loaded_alone(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every start of every command would else pay for the modules of all."""
+    loaded: list[str] = []
+
+    class Entry:
+        extras = ()
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def load(self) -> Callable[[argparse._SubParsersAction[argparse.ArgumentParser]], None]:
+            loaded.append(self.name)
+            verb = self.name.rpartition(".")[2]
+            return lambda commands: commands.add_parser(verb).set_defaults(func=lambda options: 7)
+
+    names = ["act", "actor", "many.one", "many.two", "other"]
+    monkeypatch.setattr(cli, "_GROUPS", {"many": "several"})
+    monkeypatch.setattr(cli, "entry_points", lambda group: [Entry(name) for name in names])
+    assert cli.main(arguments) == 7
+    assert loaded == [name for name in names if name.partition(".")[0] == arguments[0]]
+    for everything in ([], ["--help"], ["nonsense"]):
+        loaded.clear()
+        with pytest.raises(SystemExit):
+            cli.main(everything)
+        assert loaded == names
+
+
 def test_nobody_reading_on_is_no_traceback() -> None:
     reader = subprocess.Popen([sys.executable, "-c", "pass"], stdin=subprocess.PIPE)
     reader.wait()

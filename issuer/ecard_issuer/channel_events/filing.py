@@ -84,11 +84,10 @@ class ChannelFiling:
         rows = self._source.rows(places)
         told: list[Told] = []
         ended = 0
-        for place in places:
-            row = rows.get(place.outbox_id)
-            if row is not None and row.kind is OutboxKind.REBOUND and row.body.get("proven") is True:
+        for row in _in_time([rows[place.outbox_id] for place in places if place.outbox_id in rows]):
+            if row.kind is OutboxKind.REBOUND and row.body.get("proven") is True:
                 told += self._of_proof(row, now)
-            if row is not None and row.kind is OutboxKind.STATUS and row.body.get("sequence") != 0:
+            if row.kind is OutboxKind.STATUS and row.body.get("sequence") != 0:
                 of_card = self._of_card(row, now)
                 told += of_card
                 if any(item.status == STATUS_WORDS[EcardStatus.INVALID] for item in of_card):
@@ -134,3 +133,17 @@ class ChannelFiling:
             return
         news = [News(item.number, item.link_id, str(item.number), NewsKind.STATUS, item.event_id) for item in events]
         self._streams.file(stream, events[-1].number, news, None, now)
+
+
+def _in_time(rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+    """By their time; those of a card as they were, and of one moment those of a card that an e-card moved to last.
+
+    The feed keeps each card's order, and a link is told of two: of the card that was replaced and of the new one.
+    """
+    moved_to = {row.card_ref for row in rows if row.kind is OutboxKind.REBOUND}
+    latest: dict[str, datetime] = {}
+    timed: list[tuple[datetime, bool, OutboxRow]] = []
+    for row in rows:
+        at = latest[row.card_ref] = max(row.created_at, latest.get(row.card_ref, row.created_at))
+        timed.append((at, row.card_ref in moved_to, row))
+    return [row for _, _, row in sorted(timed, key=lambda item: item[:2])]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
+from ecard_card.errors import InvalidInput
 from ecard_issuer.cli.common import add_options, port_number
 
 
@@ -26,6 +28,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ecard_issuer.cli.serving import run  # web server and register: nobody waits for them who asks for help
-
+    """What the process writes is for its own user only."""
+    if args.offline is not None and args.service != "verifier":
+        raise InvalidInput("bad_usage", "--offline goes with `serve verifier`")
+    os.umask(0o077)
+    # Here, because nobody waits for web server and register who asks for help, and a verifier has no register.
+    if args.service == "verifier":
+        from ecard_issuer.cli.serving_verifier import run
+    else:
+        from ecard_issuer.cli.serving_issuer import run
     return run(args)

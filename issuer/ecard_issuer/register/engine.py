@@ -25,8 +25,9 @@ from ecard_card.errors import Conflict, InvalidInput, Unavailable
 
 #: How long a writer on SQLite waits for another process, in milliseconds.
 LOCK_WAIT_MS = 1000
-#: How long it waits before that for the other writers of its own process, in milliseconds.
-TURN_WAIT_MS = 2000
+#: How long it waits before that for the other writers of its own process, in milliseconds: a full queue on a disk
+#: that takes 150 ms for a commit, and as long as on PostgreSQL.
+TURN_WAIT_MS = 5000
 #: How many may wait so at once; fewer than a web server's threads (40), so that some are always left for readers.
 MOST_WAITING = 32
 #: How long a writer on PostgreSQL waits for another one's rows, in milliseconds.

@@ -17,6 +17,7 @@ import re
 import stat
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -97,6 +98,7 @@ class Journal:
             if os.stat(folder).st_mode & 0o022:
                 raise OSError(errno.EPERM, "others may write to the folder")
             self._lock = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        weakref.finalize(self, os.close, self._lock)
 
     def append(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ Ecard = Callable[..., Json]
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     for name in ("ECARD_DATA_DIR", "ECARD_VERIFIER_DATA", "ECARD_VERIFIER_URL", "ECARD_PUBLIC_ORIGIN"):
         monkeypatch.delenv(name, raising=False)
-    return open_house(tmp_path)
+    opened = open_house(tmp_path)
+    yield opened
+    opened.counters.close()
 
 
 @pytest.fixture

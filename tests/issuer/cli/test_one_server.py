@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ecard_sdk.authority import AuthorityClient
 from ecard_sdk.errors import ECardError
-from tests.issuer.cli.test_serve import environment, serving
+from tests.ecard import ecard
+from tests.issuer.cli.test_serve import serving
 
 READING = (
     ("operator", "list"),
@@ -21,18 +21,6 @@ READING = (
     ("card", "show", "ab" * 16),
     ("caller", "list"),
 )
-
-
-def ecard(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """The command, run to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "ecard_sdk.cli", *arguments],
-        env=environment(**settings) | {"LC_ALL": "C"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def authority(folder: Path) -> Path:

@@ -29,6 +29,7 @@ from ecard_issuer.chip.read import read_chip
 from ecard_issuer.chip.simulator import ChipAuthority, piv_style, synthetic
 from ecard_sdk.authority import AuthorityClient
 from ecard_sdk.device import DeviceKey
+from tests.ecard import ecard
 
 MAIN = (
     "import argparse, sys\n"
@@ -116,15 +117,9 @@ def _at_a_counter(base: str, data: Path, code: str, id_number: str) -> None:
         ["admit", "counter_id"],
     ):
         given = [done[-1].get(argument, argument) if done else argument for argument in arguments]
-        out = subprocess.run(
-            [sys.executable, "-m", "ecard_sdk.cli", "counter", *given, "--json", "--data-dir", str(data)],
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        ).stdout
-        done.append(json.loads(out))
+        made = ecard("counter", *given, "--json", "--data-dir", str(data))
+        assert made.returncode == 0, made.stderr
+        done.append(json.loads(made.stdout))
     with httpx2.Client(base_url=base, headers={"Origin": base}, trust_env=False) as page:
         admitted = page.post("/v1/counter/session", json={"admission_code": done[-1]["admission_code"]})
         assert admitted.status_code == 201

@@ -323,6 +323,29 @@ def test_a_card_that_is_being_replaced_is_not_claimed_and_its_link_goes_on_with_
     assert len([one for one in events(service, town) if one["link_id"] == other]) == len(heard), "heard once"
 
 
+def test_a_channel_that_hears_late_of_two_cards_hears_in_order(service: Service, bank: AdmittedChannel) -> None:
+    """The feed keeps the order of each card alone; nothing was dispatched until the new chip was proven."""
+    link_id = claimed(service, bank, 60)
+    before = len(events(service, bank))
+    desk, operator = ({"Authorization": f"Bearer {service.token(role)}"} for role in (Role.DESK, Role.OPERATOR))
+    body = service.card_body(61) | {"holder": service.card_body(60)["holder"], "status": 0}
+    new_ref = ok(bank.client.post("/v1/cards", json=body, headers=operator), 201)["card_ref"]
+    steps = [("losses", desk, {"kind": "formal"}), ("replacements", desk, {"reason": "loss"})]
+    for path, who, more in steps:
+        service.clock.advance(1)
+        sent = {"request_id": secrets.token_hex(4), "card_ref": person(service, 60).card_ref} | more
+        case = ok(bank.client.post(f"/v1/{path}", json=sent, headers=who), 201)
+    for step, sent in (("made", {"card_ref": new_ref}), ("ready", {}), ("collected", {})):
+        ok(bank.client.post(f"/v1/replacements/{case['case_id']}/{step}", json=sent, headers=operator))
+    service.clock.advance(1)
+    claim(service, bank, 61, named_as=60)
+    heard = [(one["type"], one["occurred_at"]) for one in events(service, bank)[before:] if one["link_id"] == link_id]
+    assert [at for _, at in heard] == sorted(at for _, at in heard)
+    named = [kind for kind, _ in heard]
+    assert named[:3] == ["card.lost", "card.cancelled", "card.replaced"]
+    assert set(named[3:]) == {"card.changed"}
+
+
 def test_a_clerk_sees_a_persons_links_and_releases_them(
     service: Service, bank: AdmittedChannel, town: AdmittedChannel
 ) -> None:
