@@ -25,6 +25,11 @@ CREATE TABLE IF NOT EXISTS seen (
 CREATE INDEX IF NOT EXISTS seen_until ON seen (until);
 CREATE TABLE IF NOT EXISTS forgotten (one INTEGER PRIMARY KEY CHECK (one = 1), until REAL NOT NULL);
 """
+#: Takes the key, unless somebody has it, or the codes of its time are forgotten.
+_CLAIM: Final = (
+    "INSERT INTO seen SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE until > ?4)"
+    " ON CONFLICT DO NOTHING"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +67,11 @@ class ReplayGuard:
             raise InvalidInput("bad_counter", "the name of a counter has at most 200 printable characters")
         with self._lock, _wrapped():
             self._prune(now.timestamp())
-            if until.timestamp() < self._forgotten():
-                raise Unavailable("replay_guard_unavailable", "codes of that time are forgotten; is the clock right?")
-            taken = self._db.execute(
-                "INSERT INTO seen VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (key, now.timestamp(), where, until.timestamp()),
-            )
+            taken = self._db.execute(_CLAIM, (key, now.timestamp(), where, until.timestamp()))
             if taken.rowcount == 1:
                 return None
+            if until.timestamp() < self._forgotten():
+                raise Unavailable("replay_guard_unavailable", "codes of that time are forgotten; is the clock right?")
             row = self._db.execute("SELECT at, place FROM seen WHERE key = ?", (key,)).fetchone()
             if row is None:  # pruned in between by another process: too old in any case
                 return FirstSeen(now, where)

@@ -129,6 +129,11 @@ class Database:
                 raise
             self._db.execute("COMMIT")
 
+    def alone(self, statement: str, values: Sequence[object] = ()) -> int:
+        """One statement as a transaction of its own; how many rows it changed. Raises as `changing`."""
+        with self._lock, _wrapped():
+            return self._db.execute(statement, values).rowcount
+
     def all(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
         """Every row."""
         with self._lock, _wrapped():

@@ -71,15 +71,12 @@ class SqlLedger:
         return None if row is None else str(row[0])
 
     def show(self, digest: str, counter_id: str, scan: str, now: datetime) -> tuple[str, str, datetime] | None:
-        with self._db.changing() as do:
-            put = do(
-                "INSERT INTO showings VALUES (?, ?, ?, ?, NULL) ON CONFLICT DO NOTHING",
-                (digest, now.timestamp(), counter_id, scan),
-            )
-            if put.rowcount == 1:
-                return None
-            first = do("SELECT counter_id, scan, at FROM showings WHERE digest = ?", (digest,)).fetchone()
-        return first[0], first[1], moment(first[2])
+        row = (digest, now.timestamp(), counter_id, scan)
+        while self._db.alone("INSERT INTO showings VALUES (?, ?, ?, ?, NULL) ON CONFLICT DO NOTHING", row) == 0:
+            first = self._db.one("SELECT counter_id, scan, at FROM showings WHERE digest = ?", (digest,))
+            if first is not None:  # else it was forgotten in between
+                return first[0], first[1], moment(first[2])
+        return None
 
     def use(self, digest: str, reference: str) -> bool:
         with self._db.changing() as do:
