@@ -3,6 +3,7 @@ masked, used once, refused when lost."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import httpx2
 import pytest
+import zxingcpp
+from PIL import Image
 from playwright.sync_api import expect
 
 from ecard_card.status import CardChange
@@ -67,7 +70,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     flags = ("--disable-features=LocalNetworkAccessChecks",)
     with chromium(*flags) as browser, stage(folder, browser) as theatre:
         office, now = theatre.verifier.counters.administration.office, theatre.clock()
-        group = office.add_group("仁爱医院", Level.DESIGNATED, ["medical", "query"], 1000, now)
+        group = office.add_group("仁爱医院", Level.DESIGNATED, ["medical", "query", "large-payment"], 1000, now)
         branch = office.add_branch(ROOT, group.group_id, "东院", now)
         windows = [office.add_counter(ROOT, branch.branch_id, name, now, devices=4) for name in ("1号窗口", "2号窗口")]
         desks = Desks(Fake(), theatre.service, browser)
@@ -117,6 +120,33 @@ def test_a_number_read_out_and_a_text_typed_by_a_scanner_are_codes_too(town: Tow
     town.theatre.caught_up()
     desk.type(code.lower())
     assert desk.result()[0] in ("valid", "check")
+
+
+def shown_first(desk: Desk) -> str:
+    """What a holder's scanner reads off the counter's screen."""
+    expect(desk.page.locator("#challenge-left")).to_contain_text("秒后更换")
+    picture = Image.open(io.BytesIO(desk.page.locator("#challenge-code").screenshot()))
+    return str(zxingcpp.read_barcodes(picture)[0].text)
+
+
+def test_where_the_counter_asks_first_each_screen_is_read_by_the_other(town: Town) -> None:
+    desk, phone, other = town.open(), town.phone(town.theatre.link()), town.phone(town.theatre.link())
+    desk.choose("large-payment")
+    assert shown_first(desk).startswith("ECQ:")
+    assert town.scan(desk, phone) == ("invalid", "challenge_unanswered")
+    desk.leave()
+    asked = shown_first(desk)
+    for screen in (phone, other):
+        screen.element.evaluate("(element, text) => element.answer(text)", asked)
+        assert "1号窗口" in screen.part("asked-facts").inner_text()
+        screen.part("agree").click()
+        screen.page.wait_for_function("() => events.some(e => e[0] === 'agreed')")
+    assert town.scan(desk, phone) == ("valid", "ok")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    desk.page.screenshot(path=PICTURES / "counter-real-challenge-zh.png")
+    desk.leave()
+    assert shown_first(desk) != asked
+    assert town.scan(desk, other) == ("invalid", "wrong_nonce"), "a relayed question is over when it is answered"
 
 
 def test_a_lost_card_is_refused(town: Town) -> None:
