@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from fastapi.security import HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
@@ -38,8 +39,8 @@ class RoleBearer(HTTPBearer):
 
     async def token(self, request: HTTPConnection) -> str:
         """What was sent, for a route that has to ask again while its answer goes on; empty where nothing was."""
-        given = await super().__call__(request)
-        return "" if given is None else given.credentials
+        scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
+        return token if scheme.lower() == "bearer" else ""
 
     def caller(self, token: str) -> Caller:
         """Whose token this is, now. Raises as `require_role`."""
