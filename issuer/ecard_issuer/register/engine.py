@@ -26,8 +26,8 @@ from ecard_card.errors import Conflict, InvalidInput, Unavailable
 #: How long a writer on SQLite waits for another process, in milliseconds.
 LOCK_WAIT_MS = 1000
 #: How long it waits before that for the other writers of its own process, in milliseconds: a full queue on a disk
-#: that takes 150 ms for a commit, and as long as on PostgreSQL.
-TURN_WAIT_MS = 5000
+#: that takes 90 ms for a commit. Longer, and who waits for another process as well would be told late.
+TURN_WAIT_MS = 3000
 #: How many may wait so at once; fewer than a web server's threads (40), so that some are always left for readers.
 MOST_WAITING = 32
 #: How long a writer on PostgreSQL waits for another one's rows, in milliseconds.
