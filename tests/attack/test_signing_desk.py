@@ -339,12 +339,11 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from tests.keys.desk_support import Bench
 from tests.keys.test_signer_process import Running
+from tests.memory import peak_kib
 signer = Running(Bench(Path(sys.argv[1])))
 print(signer.path, flush=True)
 sys.stdin.readline()
-# Of this program alone: what getrusage says counts what the process was before it became this one.
-peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
-print(int(peak.split()[1]) // 1024, flush=True)
+print(peak_kib() // 1024, flush=True)
 os._exit(0)
 """
 
