@@ -1,8 +1,7 @@
-"""The lane on which codes are judged: in order, on one thread, and nobody on it waits for a network."""
+"""Codes are judged on the event loop, and nobody there waits for a network."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,55 +22,9 @@ from ecard_verifier.statuses import StatusReading
 from ecard_verifier.trust_source import FixedTrust
 from ecard_verifier.web.app import create_app
 from ecard_verifier.web.auth import HashedTokens
-from ecard_verifier.web.lane import MOST, Lane
 from tests.verifier.feed_kit import wait_for
 from tests.verifier.http_kit import running
 from tests.world import World
-
-
-def test_each_hears_its_own_answer_or_error_in_order_of_arrival() -> None:
-    done = list[tuple[int, str]]()
-
-    def work(number: int) -> int:
-        done.append((number, threading.current_thread().name))
-        if number % 7 == 3:
-            raise NotFound("card_unknown", str(number))
-        return number
-
-    async def ask() -> list[int | BaseException]:
-        lane = Lane("test-lane")
-        asked = (lane.run(lambda number=number: work(number)) for number in range(3 * MOST))  # type: ignore[misc]
-        return await asyncio.gather(*asked, return_exceptions=True)
-
-    answers = asyncio.run(ask())
-    for number, answer in enumerate(answers):
-        assert str(answer) == (f"card_unknown: {number}" if number % 7 == 3 else str(number))
-    assert done == [(number, "test-lane_0") for number in range(3 * MOST)]
-
-
-def test_who_goes_away_harms_nobody_and_another_loop_may_come() -> None:
-    lane, gate, begun = Lane("test-lane"), threading.Event(), threading.Event()
-
-    def held() -> str:
-        begun.set()
-        gate.wait(10)
-        return "late"
-
-    async def leave() -> None:
-        waits, behind = asyncio.create_task(lane.run(held)), asyncio.create_task(lane.run(lambda: "unheard"))
-        await asyncio.to_thread(begun.wait, 10)
-        waits.cancel()
-        behind.cancel()
-        await asyncio.gather(waits, behind, return_exceptions=True)
-
-    async def stay() -> str:
-        return await asyncio.wait_for(lane.run(lambda: "heard"), 10)
-
-    asyncio.run(leave())  # the loop is closed before its answers are there
-    with ThreadPoolExecutor(2) as loops:
-        others = [loops.submit(lambda: asyncio.run(stay())) for _ in range(2)]
-        gate.set()
-        assert [other.result(10) for other in others] == ["heard", "heard"]
 
 
 @dataclass
